@@ -1,0 +1,58 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One set of rules for every target: Swift 6 mode, explicit existentials, warnings are errors.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+func target(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "meshd",
+    products: [.executable(name: "meshd", targets: ["meshd"])],
+    targets: [
+        // C modules: a module map and a shim header, no logic.
+        .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
+
+        // Pure: no I/O, no other target.
+        target("HTTPCodec"),
+        target("NetAddress"),
+        target("MeshCore", ["NetAddress"]),
+
+        // The only target that makes system calls on descriptors.
+        target("Reactor", ["CLinux", "NetAddress"]),
+
+        // What the node does. None of these imports another.
+        target("HTTPClient", ["Reactor", "HTTPCodec", "NetAddress"]),
+        target("AliasDNS", ["Reactor", "MeshCore", "NetAddress"]),
+        target("L4Proxy", ["Reactor", "MeshCore", "NetAddress"]),
+        target("L7Router", ["Reactor", "MeshCore", "HTTPCodec", "NetAddress"]),
+        target("HealthProber", ["Reactor", "MeshCore", "HTTPClient", "NetAddress"]),
+        target("Registry", ["Reactor", "MeshCore", "CYAML", "NetAddress"]),
+
+        // Command line, wiring, control loop, admin.
+        .executableTarget(
+            name: "meshd",
+            dependencies: [
+                "Reactor", "HTTPCodec", "MeshCore", "NetAddress", "HTTPClient", "AliasDNS", "L4Proxy", "L7Router",
+                "HealthProber", "Registry",
+            ],
+            swiftSettings: settings
+        ),
+
+        tests("HTTPCodecTests", ["HTTPCodec"]),
+        tests("MeshCoreTests", ["MeshCore"]),
+        tests("ReactorTests", ["Reactor"]),
+    ]
+)

@@ -1,0 +1,46 @@
+// The Linux calls that the Glibc module does not expose.
+//
+// _GNU_SOURCE must not be defined here: it changes types that Glibc's module has already
+// declared. The few GNU prototypes and constants are therefore written out by hand.
+#ifndef MESHD_CLINUX_H
+#define MESHD_CLINUX_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int pipe2(int ends[2], int flags);
+ssize_t splice(int from, off_t *from_offset, int to, off_t *to_offset, size_t length, unsigned flags);
+int pthread_setname_np(pthread_t thread, const char *name);
+
+static const unsigned meshd_splice_move = 1;
+static const unsigned meshd_splice_nonblock = 2;
+static const int meshd_f_setpipe_sz = 1031;
+static const int meshd_so_reuseport = 15;
+static const int meshd_ip_freebind = 15;
+static const int meshd_ipproto_udp = 17;
+
+// sigemptyset and friends are macros on some systems; these are what Swift calls.
+static inline int meshd_block_signals(sigset_t *set, const int *signals, int count) {
+    sigemptyset(set);
+    for (int i = 0; i < count; i++) sigaddset(set, signals[i]);
+    return pthread_sigmask(SIG_BLOCK, set, 0);
+}
+
+static inline int meshd_ignore_sigpipe(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -1 : 0; }
+
+#endif

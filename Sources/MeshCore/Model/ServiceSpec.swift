@@ -1,0 +1,156 @@
+public import NetAddress
+
+/// What a source says of a service: its ports, names, routes, policy and probe.
+///
+/// A value without derived state; `SnapshotCompiler` turns the merged specs into tables.
+public struct ServiceSpec: Hashable, Sendable {
+    /// Unique in the catalogue; `shop-web`.
+    public var name: String
+    /// DNS names beside the service's own that resolve to its VIP, lower case, without a final dot.
+    public var aliases: [String]
+    public var routes: [RouteSpec]
+    public var publishedPorts: [PublishedPort]
+    /// Container ports known from labels, `ports` and `expose`; each is served on the VIP.
+    public var containerPorts: [UInt16]
+    /// `mesh.vip.<port>.protocol`: overrides which layer serves a VIP port.
+    public var vipProtocols: [UInt16: PortProtocol]
+    public var policy: BalancePolicy
+    /// `nil`: instances are always healthy.
+    public var probe: ProbeSpec?
+    /// `aliyun.scale`: how many instances the operator asked for; shown in `status`, otherwise without effect.
+    public var scale: Int?
+    /// Share of a route that several services have in common, 0...100 (semantics 1.3).
+    public var weight: Int
+    /// A VIP demanded by the source; `nil`: hashed from the name.
+    public var vip: IPAddress?
+
+    public init(
+        name: String, aliases: [String] = [], routes: [RouteSpec] = [], publishedPorts: [PublishedPort] = [],
+        containerPorts: [UInt16] = [], vipProtocols: [UInt16: PortProtocol] = [:],
+        policy: BalancePolicy = .roundRobin, probe: ProbeSpec? = nil, scale: Int? = nil, weight: Int = 100,
+        vip: IPAddress? = nil
+    ) {
+        self.name = name
+        self.aliases = aliases
+        self.routes = routes
+        self.publishedPorts = publishedPorts
+        self.containerPorts = containerPorts
+        self.vipProtocols = vipProtocols
+        self.policy = policy
+        self.probe = probe
+        self.scale = scale
+        self.weight = weight
+        self.vip = vip
+    }
+}
+
+/// Which layer serves a port: relayed bytes, or exchange by exchange.
+public enum PortProtocol: String, Hashable, Sendable {
+    case tcp, http
+}
+
+/// One route of a service: requests for `host` below `path` go to `containerPort` of its instances.
+public struct RouteSpec: Hashable, Sendable {
+    public enum Scheme: String, Hashable, Sendable, CaseIterable {
+        case http, https, ws, wss, tcp
+    }
+
+    public var scheme: Scheme
+    public var host: HostPattern
+    /// Begins with `/`, no `/` at the end unless it is the whole path; matches whole segments: `/cart` matches
+    /// `/cart` and `/cart/1`, not `/cartoon`.
+    public var path: String
+    public var containerPort: UInt16
+
+    public init(scheme: Scheme = .http, host: HostPattern, path: String = "/", containerPort: UInt16) {
+        self.scheme = scheme
+        self.host = host
+        self.path = path
+        self.containerPort = containerPort
+    }
+}
+
+/// Which values of the Host header a route takes. Names are lower case.
+public enum HostPattern: Hashable, Sendable, CustomStringConvertible {
+    case exact(String)
+    /// `*.company.com` holds `company.com`: any name with one or more labels before it.
+    case wildcard(String)
+    /// `*`: every host that nothing else matches.
+    case any
+
+    public var description: String {
+        switch self {
+        case .exact(let name): name
+        case .wildcard(let suffix): "*.\(suffix)"
+        case .any: "*"
+        }
+    }
+}
+
+/// A port on the nodes themselves that leads to a container port.
+public struct PublishedPort: Hashable, Sendable {
+    public enum Transport: String, Hashable, Sendable {
+        case tcp, udp
+    }
+
+    /// Address to listen on; `nil`: the node's `--publish-address`.
+    public var address: IPAddress?
+    public var port: UInt16
+    public var containerPort: UInt16
+    public var transport: Transport
+    /// How TCP is served: relayed, or as HTTP (`mesh.publish.<port>.protocol`).
+    public var layer: PortProtocol
+
+    public init(
+        address: IPAddress? = nil, port: UInt16, containerPort: UInt16, transport: Transport = .tcp,
+        layer: PortProtocol = .tcp
+    ) {
+        self.address = address
+        self.port = port
+        self.containerPort = containerPort
+        self.transport = transport
+        self.layer = layer
+    }
+}
+
+/// How an instance is chosen among the healthy ones.
+public enum BalancePolicy: String, Hashable, Sendable, CaseIterable {
+    case roundRobin = "round_robin"
+    case weightedRoundRobin = "weighted_round_robin"
+    case leastConnections = "least_connections"
+    case powerOfTwoChoices = "power_of_two"
+}
+
+/// How a node asks an instance whether it is healthy (semantics 1.4).
+public struct ProbeSpec: Hashable, Sendable {
+    public enum Kind: Hashable, Sendable {
+        /// GET `path` on the container port; 2xx and 3xx are healthy.
+        case http(containerPort: UInt16, path: String)
+        /// A connection to the container port is enough.
+        case tcp(containerPort: UInt16)
+    }
+
+    public var kind: Kind
+    /// Seconds after the instance appeared in which it is neither picked nor failed; 0...86,400.
+    public var initialDelaySeconds: Double
+    /// Seconds from start of a probe to its failure; above 0, up to 3,600.
+    public var timeoutSeconds: Double
+    /// Seconds between starts of two probes; 0.1...86,400.
+    public var intervalSeconds: Double
+    /// Passes in a row that bring a failed instance back; 1...100.
+    public var rise: Int
+    /// Failures in a row that take an instance out; 1...100.
+    public var fall: Int
+
+    public init(
+        kind: Kind, initialDelaySeconds: Double = 0, timeoutSeconds: Double = 2, intervalSeconds: Double = 2,
+        rise: Int = 2, fall: Int = 1
+    ) {
+        self.kind = kind
+        self.initialDelaySeconds = initialDelaySeconds
+        self.timeoutSeconds = timeoutSeconds
+        self.intervalSeconds = intervalSeconds
+        self.rise = rise
+        self.fall = fall
+    }
+}

@@ -1,0 +1,49 @@
+import CLinux
+import Glibc
+
+/// Whole small files.
+public enum FileBytes {
+    /// Reads the file; one larger than `limit` bytes is an error (`EFBIG`).
+    public static func read(_ path: String, limit: Int) throws(SystemError) -> [UInt8] {
+        let fd = open(path, O_RDONLY | O_CLOEXEC)
+        guard fd >= 0 else { throw SystemError("open", errno) }
+        defer { close(fd) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            switch retrying({ Glibc.read(fd, &chunk, chunk.count) }) {
+            case .count(0): return bytes
+            case .count(let count): bytes += chunk[..<count]
+            case .wouldBlock: throw SystemError("read", EAGAIN)
+            case .failed(let code): throw SystemError("read", code)
+            }
+            guard bytes.count <= limit else { throw SystemError("read", EFBIG) }
+        }
+    }
+
+    /// Replaces the file in one step: written beside it, synced, renamed. A reader sees the old or the new content.
+    public static func replace(_ path: String, _ bytes: [UInt8]) throws(SystemError) {
+        let temporary = "\(path).\(getpid()).new"
+        let fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard fd >= 0 else { throw SystemError("open", errno) }
+        do throws(SystemError) {
+            try writeAll(fd, bytes)
+            guard fsync(fd) == 0 else { throw SystemError("fsync", errno) }
+        } catch {
+            close(fd)
+            unlink(temporary)
+            throw error
+        }
+        close(fd)
+        guard rename(temporary, path) == 0 else { throw SystemError("rename", errno) }
+    }
+
+    private static func writeAll(_ fd: Int32, _ bytes: [UInt8]) throws(SystemError) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            guard case .count(let count) = retrying({ rest.withUnsafeBytes { write(fd, $0.baseAddress, $0.count) } })
+            else { throw SystemError("write", errno) }
+            rest = rest.dropFirst(count)
+        }
+    }
+}

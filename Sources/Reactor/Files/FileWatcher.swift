@@ -1,0 +1,62 @@
+import CLinux
+import Glibc
+
+/// Tells when a file's content may have changed, also when an editor replaces the file or its folder's link moves.
+///
+/// It watches the file's folder with inotify: a rename over the file, as editors and `ConfigMap` mounts do, leaves a
+/// watch on the old inode behind. Changes within `quietNanoseconds` are told once.
+public final class FileWatcher: Handler {
+    private static let quietNanoseconds: UInt64 = 20_000_000
+    private static let interest =
+        IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_MODIFY | IN_ATTRIB
+
+    private let loop: EventLoop
+    private let descriptor: Int32
+    private let name: String
+    private let changed: () -> Void
+
+    public init(_ path: String, on loop: EventLoop, changed: @escaping () -> Void) throws(SystemError) {
+        self.loop = loop
+        self.changed = changed
+        let cut = path.lastIndex(of: "/")
+        name = cut.map { String(path[path.index(after: $0)...]) } ?? path
+        let folder = cut.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        descriptor = inotify_init1(Int32(IN_NONBLOCK | IN_CLOEXEC))
+        guard descriptor >= 0 else { throw SystemError("inotify_init1", errno) }
+        super.init()
+        guard inotify_add_watch(descriptor, folder, UInt32(Self.interest)) >= 0 else {
+            throw SystemError("inotify_add_watch", errno)
+        }
+        try loop.attach(self, descriptor: descriptor)
+    }
+
+    deinit { close(descriptor) }
+
+    public func stop() { loop.detach(self) }
+
+    override public func ready(_ readiness: Readiness) {
+        var concerned = false
+        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 8) { buffer in
+            while case .count(let count) = retrying({ read(descriptor, buffer.baseAddress, buffer.count) }), count > 0 {
+                concerned = concerned || mentions(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            }
+        }
+        if concerned { loop.setDeadline(self, after: Self.quietNanoseconds) }
+    }
+
+    override public func deadlineReached() { changed() }
+
+    /// Whether an event in the kernel's list names the file, or the list overflowed, or a link beside it moved.
+    private func mentions(_ list: UnsafeRawBufferPointer) -> Bool {
+        var offset = 0
+        let headerSize = MemoryLayout<inotify_event>.size
+        while offset + headerSize <= list.count {
+            let event = list.loadUnaligned(fromByteOffset: offset, as: inotify_event.self)
+            let start = offset + headerSize
+            let text = String(decoding: list[start..<min(start + Int(event.len), list.count)].prefix { $0 != 0 }, as: UTF8.self)
+            if event.mask & UInt32(IN_Q_OVERFLOW) != 0 || text == name || text.hasPrefix("..data") { return true }
+            offset = start + Int(event.len)
+        }
+        return false
+    }
+}

@@ -1,0 +1,183 @@
+import CLinux
+import Glibc
+
+/// One thread's event loop: edge-triggered epoll, one timer wheel, one buffer pool.
+///
+/// A turn, in this order: wait; read the clock once; tell handlers what became ready; run what was requeued in the
+/// turn before; run deadlines that have come; release handlers detached meanwhile. Nothing but a handler's own call
+/// runs between two of its steps, so handlers need no locks. Not Sendable: it is made on its own thread, and a
+/// `Mailbox` is the only door to it.
+public final class EventLoop {
+    private let epoll: Int32
+    private var table = HandleTable()
+    private var wheel: TimerWheel
+    private var events: UnsafeMutablePointer<epoll_event>
+    private var eventCapacity = 256
+    private var queued: [UInt64] = []
+    private var running: [UInt64] = []
+    private var detached: [Unmanaged<Handler>] = []
+    private var isStopping = false
+    private var nowCached: UInt64
+    private var turnCount: UInt64 = 0
+
+    public let buffers: BufferPool
+
+    /// - Parameter bufferLimitBytes: the most that this loop's connections may hold in buffers at one time.
+    public init(bufferLimitBytes: Int = 1 << 30) throws(SystemError) {
+        epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard epoll >= 0 else { throw SystemError("epoll_create1", errno) }
+        nowCached = MonotonicClock.nowNanoseconds()
+        wheel = TimerWheel(nowNanoseconds: nowCached)
+        events = .allocate(capacity: eventCapacity)
+        buffers = BufferPool(limitBytes: bufferLimitBytes)
+    }
+
+    deinit {
+        releaseDetached()
+        table.deallocate()
+        wheel.deallocate()
+        events.deallocate()
+        close(epoll)
+    }
+
+    /// The monotonic time in nanoseconds, read once a turn.
+    public var nowNanoseconds: UInt64 { nowCached }
+
+    /// Turns made since start; a sign of life.
+    public var turns: UInt64 { turnCount }
+
+    /// Handlers attached now.
+    public var handlerCount: Int { table.count }
+
+    // MARK: - Handlers
+
+    /// Attaches a handler without a descriptor, for its deadlines.
+    public func attach(_ handler: Handler) {
+        precondition(handler.slot < 0, "attached twice")
+        handler.slot = table.insert(handler)
+        wheel.grow(toHold: handler.slot)
+    }
+
+    /// Attaches the owner of a socket: the descriptor's one `epoll_ctl`.
+    public func attach(_ handler: Handler, _ socket: Socket) throws(SystemError) {
+        try attach(handler, descriptor: socket.descriptor)
+    }
+
+    func attach(_ handler: Handler, descriptor: Int32, events interest: UInt32 = EventLoop.everything) throws(SystemError) {
+        attach(handler)
+        var event = epoll_event()
+        event.events = interest
+        event.data.u64 = table.token(handler.slot)
+        guard epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
+            let code = errno
+            detach(handler)
+            throw SystemError("epoll_ctl", code)
+        }
+    }
+
+    private static let everything =
+        EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | UInt32(1) << 31  // EPOLLET
+
+    /// Forgets the handler; it hears nothing more. The holder closes the descriptor, before or after.
+    public func detach(_ handler: Handler) {
+        guard handler.slot >= 0 else { return }
+        wheel.clear(handler.slot)
+        detached.append(table.remove(handler.slot))
+        handler.slot = -1
+        handler.isQueued = false
+    }
+
+    /// Sets the handler's one deadline, replacing an earlier one.
+    public func setDeadline(_ handler: Handler, at nanoseconds: UInt64) {
+        guard handler.slot >= 0 else { return }
+        wheel.set(handler.slot, deadline: nanoseconds)
+    }
+
+    /// Sets the handler's one deadline to so many nanoseconds after this turn's time.
+    public func setDeadline(_ handler: Handler, after nanoseconds: UInt64) {
+        setDeadline(handler, at: nowCached &+ nanoseconds)
+    }
+
+    public func clearDeadline(_ handler: Handler) { setDeadline(handler, at: .max) }
+
+    /// Calls the handler's `resume` in the next turn. For pumps that have used up their budget of one turn.
+    public func requeue(_ handler: Handler) {
+        guard handler.slot >= 0, !handler.isQueued else { return }
+        handler.isQueued = true
+        queued.append(table.token(handler.slot))
+    }
+
+    // MARK: - Turns
+
+    /// Runs until `stop`.
+    public func run() {
+        while !isStopping { turn() }
+        releaseDetached()
+    }
+
+    /// Ends `run` after the present turn.
+    public func stop() { isStopping = true }
+
+    private func turn() {
+        let count = waitForEvents(timeoutMilliseconds: timeout())
+        nowCached = MonotonicClock.nowNanoseconds()
+        turnCount &+= 1
+        for index in 0..<count {
+            let event = events[index]
+            if let handler = table.handler(event.data.u64) { handler.ready(Readiness(rawValue: event.events)) }
+        }
+        if count == eventCapacity { growEvents() }
+        runQueued()
+        runDeadlines()
+        releaseDetached()
+    }
+
+    private func timeout() -> Int32 {
+        if !queued.isEmpty { return 0 }
+        guard let wake = wheel.nextWakeNanoseconds else { return -1 }
+        let now = MonotonicClock.nowNanoseconds()
+        guard wake > now else { return 0 }
+        return Int32(min((wake - now + 999_999) / 1_000_000, 60_000))
+    }
+
+    /// A name of its own, so that a profile shows waiting apart from work.
+    @inline(never)
+    private func waitForEvents(timeoutMilliseconds: Int32) -> Int {
+        let count = epoll_wait(epoll, events, Int32(eventCapacity), timeoutMilliseconds)
+        return count > 0 ? Int(count) : 0
+    }
+
+    private func growEvents() {
+        guard eventCapacity < 4096 else { return }
+        events.deallocate()
+        eventCapacity *= 2
+        events = .allocate(capacity: eventCapacity)
+    }
+
+    private func runQueued() {
+        guard !queued.isEmpty else { return }
+        swap(&queued, &running)
+        for token in running {
+            guard let handler = table.handler(token) else { continue }
+            handler.isQueued = false
+            handler.resume()
+        }
+        running.removeAll(keepingCapacity: true)
+    }
+
+    /// At most this many deadlines a turn, so that timers cannot starve descriptors.
+    private static let deadlinesPerTurn = 1024
+
+    private func runDeadlines() {
+        for _ in 0..<Self.deadlinesPerTurn {
+            guard let slot = wheel.popExpired(nowNanoseconds: nowCached) else { return }
+            table.handler(at: slot)?.deadlineReached()
+        }
+    }
+
+    private func releaseDetached() {
+        guard !detached.isEmpty else { return }
+        // A handler's end may detach others.
+        while let handler = detached.popLast() { handler.release() }
+    }
+}

@@ -1,0 +1,35 @@
+/// What epoll said of a descriptor.
+public struct Readiness: OptionSet, Sendable {
+    public let rawValue: UInt32
+
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    public static let readable = Readiness(rawValue: 0x001)
+    public static let writable = Readiness(rawValue: 0x004)
+    public static let error = Readiness(rawValue: 0x008)
+    public static let hangup = Readiness(rawValue: 0x010)
+    /// The peer will send no more.
+    public static let peerClosed = Readiness(rawValue: 0x2000)
+}
+
+/// Something an `EventLoop` calls: the owner of a descriptor, of a deadline, or of both.
+///
+/// A class, not a protocol: the loop calls it through one indirect jump. The loop holds a reference from `attach` to
+/// `detach`. Every call happens on the loop's thread.
+open class Handler {
+    /// Place in the loop's table; -1 while not attached.
+    final var slot: Int32 = -1
+    /// Whether `resume` is already queued.
+    final var isQueued = false
+
+    public init() {}
+
+    /// The descriptor's state changed. Edge-triggered: each change is told once.
+    open func ready(_ readiness: Readiness) {}
+
+    /// The deadline set with `EventLoop.setDeadline` has come; there is none any more.
+    open func deadlineReached() {}
+
+    /// The turn asked for with `EventLoop.requeue` has come.
+    open func resume() {}
+}

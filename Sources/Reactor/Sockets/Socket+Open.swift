@@ -1,0 +1,142 @@
+import CLinux
+import Glibc
+public import NetAddress
+
+extension Socket {
+    private static func make(_ family: Int32, _ kind: __socket_type) throws(SystemError) -> Socket {
+        let flags = Int32(kind.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let fd = socket(family, flags, 0)
+        guard fd >= 0 else { throw SystemError("socket", errno) }
+        return Socket(descriptor: fd)
+    }
+
+    private static func family(_ ip: IPAddress) -> Int32 { ip.isV4 ? AF_INET : AF_INET6 }
+
+    /// A listening TCP socket. Accepted sockets inherit no-delay and keepalive from it, which saves two calls each.
+    ///
+    /// - Parameter shared: SO_REUSEPORT, one socket per worker on the same address.
+    public static func listen(_ address: SocketAddress, shared: Bool, backlog: Int32 = 4096) throws(SystemError) -> Socket {
+        let socket = try make(family(address.ip), SOCK_STREAM)
+        socket.set(SOL_SOCKET, SO_REUSEADDR)
+        if shared { socket.set(SOL_SOCKET, meshd_so_reuseport) }
+        if !address.ip.isV4 { socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY) }
+        socket.set(Int32(IPPROTO_TCP), TCP_NODELAY)
+        socket.set(SOL_SOCKET, SO_KEEPALIVE)
+        try socket.bind(address)
+        guard CLinux.listen(socket.descriptor, backlog) == 0 else { throw socket.closing("listen") }
+        return socket
+    }
+
+    /// A UDP socket bound to `address`; unbound when `nil` (IPv4).
+    public static func datagram(_ address: SocketAddress?) throws(SystemError) -> Socket {
+        let socket = try make(address.map { family($0.ip) } ?? AF_INET, SOCK_DGRAM)
+        if let address {
+            if !address.ip.isV4 { socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY) }
+            try socket.bind(address)
+        }
+        return socket
+    }
+
+    /// A UDP socket that talks to `peer` only.
+    public static func datagram(connectedTo peer: SocketAddress) throws(SystemError) -> Socket {
+        let socket = try make(family(peer.ip), SOCK_DGRAM)
+        try socket.connect(peer)
+        return socket
+    }
+
+    /// Begins a TCP connection; writability says it is decided, `takeError` how.
+    public static func dial(_ address: SocketAddress) throws(SystemError) -> Socket {
+        let socket = try make(family(address.ip), SOCK_STREAM)
+        socket.set(Int32(IPPROTO_TCP), TCP_NODELAY)
+        socket.set(SOL_SOCKET, SO_KEEPALIVE)
+        try socket.connect(address)
+        return socket
+    }
+
+    private func connect(_ address: SocketAddress) throws(SystemError) {
+        let code: Int32 = address.withSockaddr { pointer, length in
+            CLinux.connect(descriptor, pointer, length) == 0 ? 0 : errno
+        }
+        guard code == 0 || code == EINPROGRESS || code == EINTR else { throw closing("connect", code) }
+    }
+
+    private func bind(_ address: SocketAddress) throws(SystemError) {
+        let code: Int32 = address.withSockaddr { pointer, length in
+            CLinux.bind(descriptor, pointer, length) == 0 ? 0 : errno
+        }
+        guard code == 0 else { throw closing("bind", code) }
+    }
+
+    private func closing(_ call: String, _ code: Int32 = errno) -> SystemError {
+        close()
+        return SystemError(call, code)
+    }
+
+    /// One pending connection of a listening socket and the peer's address (`nil` on a UNIX socket).
+    public enum Accepted {
+        case connection(Socket, SocketAddress?)
+        case none
+        case failed(Int32)
+    }
+
+    @inline(never)
+    public func accept() -> Accepted {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let fd = descriptor
+        let flags = Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        while true {
+            let result = withUnsafeMutablePointer(to: &storage) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                    retrying { Int(accept4(fd, address, &length, flags)) }
+                }
+            }
+            switch result {
+            case .count(let accepted): return .connection(Socket(descriptor: Int32(accepted)), SocketAddress(storage))
+            case .wouldBlock: return .none
+            case .failed(ECONNABORTED), .failed(EPROTO): continue
+            case .failed(let code): return .failed(code)
+            }
+        }
+    }
+}
+
+// MARK: - UNIX sockets
+
+extension Socket {
+    /// A listening UNIX socket. A stale file at `path` that nobody listens on is replaced.
+    public static func listen(unixPath path: String) throws(SystemError) -> Socket {
+        if let live = try? dial(unixPath: path) {
+            live.close()
+            throw SystemError("bind", EADDRINUSE)
+        }
+        _ = unlink(path)
+        let socket = try make(AF_UNIX, SOCK_STREAM)
+        guard try socket.withUnixAddress(path, { CLinux.bind(socket.descriptor, $0, $1) }) == 0 else {
+            throw socket.closing("bind")
+        }
+        guard CLinux.listen(socket.descriptor, 128) == 0 else { throw socket.closing("listen") }
+        return socket
+    }
+
+    public static func dial(unixPath path: String) throws(SystemError) -> Socket {
+        let socket = try make(AF_UNIX, SOCK_STREAM)
+        guard try socket.withUnixAddress(path, { CLinux.connect(socket.descriptor, $0, $1) }) == 0 else {
+            throw socket.closing("connect")
+        }
+        return socket
+    }
+
+    private func withUnixAddress(
+        _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) throws(SystemError) -> Int32 {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let capacity = MemoryLayout.size(ofValue: address.sun_path)
+        guard path.utf8.count < capacity else { throw closing("bind", ENAMETOOLONG) }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+        }
+    }
+}

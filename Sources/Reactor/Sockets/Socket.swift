@@ -1,0 +1,112 @@
+import CLinux
+import Glibc
+public import NetAddress
+
+/// A non-blocking socket: the descriptor and the calls made on it. The holder closes it, once.
+public struct Socket: Sendable {
+    public let descriptor: Int32
+
+    public static let none = Socket(descriptor: -1)
+
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
+    public var isOpen: Bool { descriptor >= 0 }
+
+    // MARK: Bytes
+
+    @inline(never)
+    public func receive(_ buffer: UnsafeMutableRawPointer, _ capacity: Int) -> IOResult {
+        let fd = descriptor
+        return retrying { recv(fd, buffer, capacity, 0) }
+    }
+
+    @inline(never)
+    public func send(_ bytes: UnsafeRawPointer, _ count: Int, more: Bool = false) -> IOResult {
+        let fd = descriptor
+        let flags = Int32(MSG_NOSIGNAL) | (more ? Int32(MSG_MORE) : 0)
+        return retrying { CLinux.send(fd, bytes, count, flags) }
+    }
+
+    /// Two ranges in one call.
+    @inline(never)
+    public func send(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> IOResult {
+        let fd = descriptor
+        var parts = (
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count),
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
+        )
+        return withUnsafeMutablePointer(to: &parts) { pointer in
+            pointer.withMemoryRebound(to: iovec.self, capacity: 2) { vectors in
+                var message = msghdr()
+                message.msg_iov = vectors
+                message.msg_iovlen = 2
+                return withUnsafePointer(to: &message) { header in
+                    retrying { sendmsg(fd, header, Int32(MSG_NOSIGNAL)) }
+                }
+            }
+        }
+    }
+
+    /// Moves bytes between a socket and a pipe end inside the kernel.
+    @inline(never)
+    public static func splice(from: Int32, to: Int32, _ count: Int) -> IOResult {
+        retrying { CLinux.splice(from, nil, to, nil, count, meshd_splice_move | meshd_splice_nonblock) }
+    }
+
+    // MARK: Datagrams
+
+    /// One datagram and its sender. A datagram longer than the buffer is cut.
+    public func receiveFrom(_ buffer: UnsafeMutableRawPointer, _ capacity: Int) -> (IOResult, SocketAddress?) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let fd = descriptor
+        let result = withUnsafeMutablePointer(to: &storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                retrying { recvfrom(fd, buffer, capacity, 0, address, &length) }
+            }
+        }
+        return (result, SocketAddress(storage))
+    }
+
+    public func send(_ bytes: UnsafeRawPointer, _ count: Int, to peer: SocketAddress) -> IOResult {
+        let fd = descriptor
+        return peer.withSockaddr { address, length in
+            retrying { sendto(fd, bytes, count, Int32(MSG_NOSIGNAL), address, length) }
+        }
+    }
+
+    // MARK: Life
+
+    public func close() {
+        if descriptor >= 0 { _ = CLinux.close(descriptor) }
+    }
+
+    public func shutdownWrite() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// Makes the coming `close` send a reset instead of an orderly end.
+    public func resetOnClose() {
+        var value = linger(l_onoff: 1, l_linger: 0)
+        _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    /// The pending error of a connect in progress, 0 when it succeeded.
+    public func takeError() -> Int32 {
+        var code: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length) == 0 ? code : errno
+    }
+
+    public func localAddress() -> SocketAddress? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let result = withUnsafeMutablePointer(to: &storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+        }
+        return result == 0 ? SocketAddress(storage) : nil
+    }
+
+    func set(_ level: Int32, _ option: Int32, _ value: Int32 = 1) {
+        var value = value
+        _ = setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+}

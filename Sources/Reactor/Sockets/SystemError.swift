@@ -1,0 +1,42 @@
+import CLinux
+import Glibc
+
+/// A system call that failed for a reason other than "not now".
+public struct SystemError: Error, Hashable, CustomStringConvertible {
+    /// The `errno` value.
+    public let code: Int32
+    /// The call, as in its manual page.
+    public let call: String
+
+    public init(_ call: String, _ code: Int32) {
+        self.call = call
+        self.code = code
+    }
+
+    public var description: String { "\(call): \(Self.text(code))" }
+
+    public static func text(_ code: Int32) -> String { String(cString: strerror(code)) }
+
+    public static let outOfDescriptors: Set<Int32> = [EMFILE, ENFILE, ENOBUFS, ENOMEM]
+}
+
+/// What became of a `recv` or `send` on a non-blocking descriptor.
+public enum IOResult {
+    /// Bytes moved; of a read, 0 is the peer's end of stream.
+    case count(Int)
+    case wouldBlock
+    /// The `errno` value.
+    case failed(Int32)
+}
+
+/// Runs a call until it is not interrupted. Never inlined: nothing may touch `errno` between the call and its reading.
+@inline(never)
+func retrying(_ call: () -> Int) -> IOResult {
+    while true {
+        let result = call()
+        if result >= 0 { return .count(result) }
+        let code = errno
+        if code == EINTR { continue }
+        return code == EAGAIN ? .wouldBlock : .failed(code)
+    }
+}
