@@ -1,7 +1,7 @@
 /// An IPv4 or IPv6 address as a value: sixteen bytes in network order, IPv4 in its mapped form (RFC 4291 section 2.5.5.2).
 ///
 /// Two addresses are equal when they name the same host, so `::ffff:1.2.3.4` read from a socket equals `1.2.3.4`.
-public struct IPAddress: Hashable, Sendable, Comparable {
+public struct IPAddress: Hashable, Sendable, BitwiseCopyable, Comparable {
     /// Bytes 0 to 7, most significant first.
     public let high: UInt64
     /// Bytes 8 to 15, most significant first.

@@ -1,5 +1,5 @@
 /// An IP address and a port.
-public struct SocketAddress: Hashable, Sendable, Comparable, CustomStringConvertible {
+public struct SocketAddress: Hashable, Sendable, BitwiseCopyable, Comparable, CustomStringConvertible {
     public let ip: IPAddress
     public let port: UInt16
 

@@ -114,7 +114,7 @@ public struct PublishedPort: Hashable, Sendable {
 }
 
 /// How an instance is chosen among the healthy ones.
-public enum BalancePolicy: String, Hashable, Sendable, CaseIterable {
+public enum BalancePolicy: String, Hashable, Sendable, BitwiseCopyable, CaseIterable {
     case roundRobin = "round_robin"
     case weightedRoundRobin = "weighted_round_robin"
     case leastConnections = "least_connections"

@@ -1,0 +1,60 @@
+// Writing the head that goes on from the head that came.
+
+extension HeadWriter {
+    /// Copies the header lines that are not dropped, neighbours in one piece.
+    public mutating func appendFields(_ fields: FieldTable, from base: UnsafeRawPointer) {
+        var runStart = -1
+        var runEnd = -1
+        for index in 0..<fields.count {
+            let field = fields.fields[index]
+            if field.isDropped {
+                if runStart >= 0 { append(base + runStart, runEnd - runStart) }
+                runStart = -1
+            } else {
+                if runStart < 0 { runStart = Int(field.name.start) }
+                runEnd = Int(field.lineEnd)
+            }
+        }
+        if runStart >= 0 { append(base + runStart, runEnd - runStart) }
+    }
+
+    /// `METHOD TARGET HTTP/1.1`: the target in origin form (RFC 9112 section 3.2.1), whatever form it came in.
+    public mutating func appendRequestLine(_ head: RequestHead, from base: UnsafeRawPointer) {
+        append(head.methodRange.bytes(in: base))
+        append(byte: Octets.space)
+        if head.isAbsoluteTarget {
+            if head.path.isEmpty || base.load(fromByteOffset: Int(head.path.start), as: UInt8.self) != UInt8(ascii: "/") {
+                append(byte: UInt8(ascii: "/"))
+            }
+            append(head.path.bytes(in: base))
+        } else {
+            append(head.target.bytes(in: base))
+        }
+        append(" HTTP/1.1\r\n")
+    }
+
+    /// `HTTP/1.1 STATUS REASON`.
+    public mutating func appendStatusLine(_ head: ResponseHead, from base: UnsafeRawPointer) {
+        append("HTTP/1.1 ")
+        append(decimal: UInt64(head.status))
+        // Even an empty reason has its space before it (RFC 9112 section 4).
+        if head.reason.isEmpty { append(byte: Octets.space) } else { append(head.reason.bytes(in: base)) }
+        append("\r\n")
+    }
+
+    /// Trailer lines that may go on; fields that could change framing or routing are left out.
+    ///
+    /// - Returns: `false` where the section is malformed.
+    public mutating func appendTrailers(
+        _ section: ByteRange, from base: UnsafeRawPointer, limits: MessageLimits, fields: inout FieldTable
+    ) -> Bool {
+        let bytes = base.assumingMemoryBound(to: UInt8.self)
+        let outcome = fields.parseLines(bytes, from: Int(section.start), to: section.end, limit: limits.fields)
+        guard outcome == .complete(section.end) else { return false }
+        for index in 0..<fields.count {
+            fields.fields[index].isDropped = fields.fields[index].known.isForbiddenInTrailers
+        }
+        appendFields(fields, from: base)
+        return true
+    }
+}

@@ -1,0 +1,181 @@
+/// One worker's picks: the snapshot it routes by, and what it alone knows of each endpoint. Owned by one thread.
+public final class Balancer {
+    /// What this worker has in flight on one endpoint.
+    private struct Load: BitwiseCopyable {
+        var incarnation: UInt32 = 0
+        var inFlight: Int32 = 0
+    }
+
+    private var current = Snapshot()
+    private var loads: UnsafeMutablePointer<Load>
+    private var loadCapacity: Int
+    private var cursors: UnsafeMutablePointer<UInt32>
+    private var cursorCapacity: Int
+    private var random: UInt64
+
+    /// - Parameter seed: differs between workers, so that they do not pick in step.
+    public init(seed: UInt64) {
+        random = seed | 1
+        loadCapacity = 64
+        loads = .allocate(capacity: loadCapacity)
+        loads.initialize(repeating: Load(), count: loadCapacity)
+        cursorCapacity = 64
+        cursors = .allocate(capacity: cursorCapacity)
+        cursors.initialize(repeating: 0, count: cursorCapacity)
+    }
+
+    deinit {
+        loads.deallocate()
+        cursors.deallocate()
+    }
+
+    public var snapshot: Snapshot { current }
+
+    /// Routes by `snapshot` from now on.
+    public func install(_ snapshot: Snapshot) {
+        current = snapshot
+        Self.grow(&loads, &loadCapacity, snapshot.incarnations.capacity, Load())
+        let before = cursorCapacity
+        Self.grow(&cursors, &cursorCapacity, snapshot.pools.capacity, 0)
+        for index in before..<max(before, cursorCapacity) { cursors[index] = UInt32(truncatingIfNeeded: nextRandom() >> 33) }
+    }
+
+    private static func grow<T>(_ memory: inout UnsafeMutablePointer<T>, _ capacity: inout Int, _ wanted: Int, _ fill: T) {
+        guard wanted > capacity else { return }
+        let larger = max(wanted, capacity * 2)
+        let moved = UnsafeMutablePointer<T>.allocate(capacity: larger)
+        moved.moveInitialize(from: memory, count: capacity)
+        (moved + capacity).initialize(repeating: fill, count: larger - capacity)
+        memory.deallocate()
+        memory = moved
+        capacity = larger
+    }
+
+    // MARK: - Routes
+
+    /// What the route table says of a request.
+    public enum Route {
+        case pool(Int32)
+        case unknownHost
+    }
+
+    public func route(host: UnsafeRawBufferPointer, path: UnsafeRawBufferPointer) -> Route {
+        guard let rule = current.hosts.match(host: host, path: path) else { return .unknownHost }
+        return .pool(current.hosts.pool(rule: rule, random: nextRandom()))
+    }
+
+    // MARK: - Picks
+
+    /// Chooses an endpoint of the pool that is not among `tried`; `nil` when there is none.
+    public func pick(_ pool: Int32, tried: borrowing TriedEndpoints) -> Endpoint? {
+        guard pool >= 0 else { return nil }
+        let entry = current.pools[Int(pool)]
+        guard entry.count > 0, let endpoints = entry.endpoints else { return nil }
+        let count = Int(entry.count)
+        if count == 1 { return tried.contains(endpoints[0].id) ? nil : endpoints[0] }
+        let first =
+            switch entry.policy {
+            case .roundRobin, .weightedRoundRobin: nextTurn(pool, entry)
+            case .leastConnections: leastLoaded(pool, entry)
+            case .powerOfTwoChoices: betterOfTwo(entry)
+            }
+        for step in 0..<count {
+            let index = first + step < count ? first + step : first + step - count
+            if !tried.contains(endpoints[index].id) { return endpoints[index] }
+        }
+        return nil
+    }
+
+    private func nextTurn(_ pool: Int32, _ entry: Pool) -> Int {
+        let turn = cursors[Int(pool)]
+        cursors[Int(pool)] = turn &+ 1
+        if let sequence = entry.sequence { return Int(sequence[Int(turn % UInt32(entry.sequenceCount))]) }
+        return Int(turn % UInt32(entry.count))
+    }
+
+    /// Fewest in flight in proportion to the weight; the search begins where the last one ended, so that ties rotate.
+    private func leastLoaded(_ pool: Int32, _ entry: Pool) -> Int {
+        let endpoints = entry.endpoints!
+        let count = Int(entry.count)
+        let start = Int(cursors[Int(pool)] % UInt32(count))
+        var best = start
+        for step in 1..<count {
+            let index = start + step < count ? start + step : start + step - count
+            if isLessLoaded(endpoints[index], than: endpoints[best]) { best = index }
+        }
+        cursors[Int(pool)] = UInt32(truncatingIfNeeded: best + 1)
+        return best
+    }
+
+    private func betterOfTwo(_ entry: Pool) -> Int {
+        let count = UInt64(entry.count)
+        let bits = nextRandom()
+        let first = Int((bits & 0xffff_ffff) * count >> 32)
+        // Of the others, so that the two differ.
+        let other = Int((bits >> 32) * (count - 1) >> 32)
+        let second = other >= first ? other + 1 : other
+        return isLessLoaded(entry.endpoints![second], than: entry.endpoints![first]) ? second : first
+    }
+
+    private func isLessLoaded(_ a: Endpoint, than b: Endpoint) -> Bool {
+        // (in flight + 1) / weight, without dividing.
+        Int64(inFlight(a) + 1) * Int64(b.weight) < Int64(inFlight(b) + 1) * Int64(a.weight)
+    }
+
+    private func nextRandom() -> UInt64 {
+        // xorshift64*: quick, and nothing here is a secret.
+        random ^= random >> 12
+        random ^= random << 25
+        random ^= random >> 27
+        return random &* 0x2545_f491_4f6c_dd1d
+    }
+
+    // MARK: - In flight
+
+    public func inFlight(_ endpoint: Endpoint) -> Int {
+        let load = loads[Int(endpoint.id)]
+        return load.incarnation == endpoint.incarnation ? Int(load.inFlight) : 0
+    }
+
+    public func began(_ endpoint: Endpoint) {
+        let load = loads + Int(endpoint.id)
+        if load.pointee.incarnation != endpoint.incarnation {
+            load.pointee = Load(incarnation: endpoint.incarnation, inFlight: 0)
+        }
+        load.pointee.inFlight += 1
+    }
+
+    public func ended(_ endpoint: Endpoint) {
+        let load = loads + Int(endpoint.id)
+        if load.pointee.incarnation == endpoint.incarnation { load.pointee.inFlight -= 1 }
+    }
+
+    /// Endpoints with something in flight, for `status` and the drain barrier.
+    public func inFlightByEndpoint() -> [(id: Int32, incarnation: UInt32, count: Int)] {
+        (0..<loadCapacity).compactMap { index in
+            let load = loads[index]
+            return load.inFlight > 0 ? (Int32(index), load.incarnation, Int(load.inFlight)) : nil
+        }
+    }
+}
+
+/// Endpoints that one request or session has already failed on.
+public struct TriedEndpoints: BitwiseCopyable {
+    private var ids: (Int32, Int32, Int32, Int32, Int32, Int32, Int32, Int32) = (-1, -1, -1, -1, -1, -1, -1, -1)
+    public private(set) var count: UInt8 = 0
+
+    public init() {}
+
+    @inline(__always)
+    public func contains(_ id: Int32) -> Bool {
+        if count == 0 { return false }
+        return ids.0 == id || ids.1 == id || ids.2 == id || ids.3 == id || ids.4 == id || ids.5 == id || ids.6 == id
+            || ids.7 == id
+    }
+
+    /// Remembers the endpoint; the oldest of more than eight is forgotten.
+    public mutating func insert(_ id: Int32) {
+        ids = (id, ids.0, ids.1, ids.2, ids.3, ids.4, ids.5, ids.6)
+        count = min(count + 1, 8)
+    }
+}

@@ -1,0 +1,51 @@
+public import NetAddress
+
+/// Gives each service an address of the VIP range for as long as it lives.
+///
+/// The address is hashed from the name, so that it is the same after a restart and on every node; where two names meet
+/// on one address, the later one takes the next free.
+public struct VIPAllocator {
+    private let range: IPNetwork
+    public private(set) var assigned: [String: IPAddress] = [:]
+    private var taken: [IPAddress: String] = [:]
+
+    public init(range: IPNetwork) { self.range = range }
+
+    /// Usable addresses: the first and the last of the range are left out.
+    public var capacity: UInt64 {
+        range.hostBits >= 63 ? 1 << 62 : max(1 << UInt64(range.hostBits), 3) - 2
+    }
+
+    /// The service's address; `nil` where the range is used up or the demanded address is another service's.
+    public mutating func assign(_ service: String, demanded: IPAddress? = nil) -> IPAddress? {
+        if let present = assigned[service], demanded == nil || demanded == present { return present }
+        guard let address = demanded ?? firstFree(service) else { return nil }
+        if let owner = taken[address], owner != service { return nil }
+        release(service)
+        assigned[service] = address
+        taken[address] = service
+        return address
+    }
+
+    public mutating func release(_ service: String) {
+        if let address = assigned.removeValue(forKey: service) { taken[address] = nil }
+    }
+
+    private func firstFree(_ service: String) -> IPAddress? {
+        guard UInt64(taken.count) < capacity else { return nil }
+        let start = Self.hash(service) % capacity
+        for step in 0...UInt64(taken.count) {
+            let address = range.address(at: 1 + (start + step) % capacity)
+            if taken[address] == nil { return address }
+        }
+        return nil
+    }
+
+    /// FNV-1a with a final mix; its values are part of what operators see and must never change.
+    static func hash(_ name: String) -> UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+        hash ^= hash >> 32
+        return hash &* 0x9e37_79b9_7f4a_7c15 >> 16
+    }
+}

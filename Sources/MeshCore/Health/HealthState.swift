@@ -1,0 +1,99 @@
+/// Whether an instance may be picked, and why not.
+public enum InstanceState: String, Sendable, Hashable, CaseIterable {
+    /// Within its initial delay, or not yet probed since it appeared: neither picked nor failed.
+    case starting
+    case healthy
+    /// Taken out by its probe.
+    case unhealthy
+    /// Taken out by live traffic: dials failed in a row.
+    case ejected
+    /// No new picks; what is in flight may finish.
+    case draining
+}
+
+/// One instance's health: probe results and dial failures in, a state out. Pure; time comes in as nanoseconds.
+///
+/// Legal ways: starting → healthy (`rise` is not asked of the first verdict) or unhealthy; healthy → unhealthy after
+/// `fall` failures in a row; healthy → ejected after `ejectAfter` dial failures in a row; unhealthy or ejected →
+/// healthy after `rise` passes in a row, or, without a probe, when the ejection time is over.
+public struct HealthState: Sendable, Equatable {
+    /// Dial failures in a row, counted over all workers, that take an instance out.
+    public static let ejectAfter = 3
+    /// How long an instance without a probe stays out; doubled by each ejection in a row, up to `longestEjection`.
+    static let firstEjectionNanoseconds: UInt64 = 2_000_000_000
+    static let longestEjectionNanoseconds: UInt64 = 60_000_000_000
+
+    private let rise: Int
+    private let fall: Int
+    private let isProbed: Bool
+    public private(set) var state: InstanceState
+    private var passes = 0
+    private var failures = 0
+    private var dialFailures = 0
+    private var ejections = 0
+    /// When an ejection without a probe ends; `nil` where there is none.
+    public private(set) var readmitAtNanoseconds: UInt64?
+    /// The last failure's cause, for `status` and `explain`.
+    public private(set) var cause: String?
+
+    /// - Parameter probe: `nil`: always healthy until dials fail.
+    public init(probe: ProbeSpec?) {
+        rise = probe?.rise ?? 1
+        fall = probe?.fall ?? 1
+        isProbed = probe != nil
+        state = isProbed ? .starting : .healthy
+    }
+
+    /// Takes in a probe's verdict; `nil` is a pass, a text the cause of a failure. Returns whether the state flipped.
+    public mutating func probed(failure: String?) -> Bool {
+        let before = state
+        if let failure {
+            passes = 0
+            failures = min(failures + 1, fall)
+            cause = failure
+            if state == .starting || state == .ejected || failures >= fall { state = .unhealthy }
+        } else {
+            failures = 0
+            passes = min(passes + 1, rise)
+            if state == .starting || passes >= rise {
+                state = .healthy
+                cause = nil
+                dialFailures = 0
+                ejections = 0
+            }
+        }
+        return state != before
+    }
+
+    /// Takes in failed dials of live traffic. Returns whether the state flipped.
+    public mutating func dialsFailed(_ count: Int, cause text: String, nowNanoseconds now: UInt64) -> Bool {
+        guard state == .healthy else { return false }
+        dialFailures += count
+        guard dialFailures >= Self.ejectAfter else { return false }
+        dialFailures = 0
+        passes = 0
+        state = .ejected
+        cause = text
+        if !isProbed {
+            let shift = UInt64(min(ejections, 5))
+            readmitAtNanoseconds = now &+ min(Self.firstEjectionNanoseconds << shift, Self.longestEjectionNanoseconds)
+            ejections += 1
+        }
+        return true
+    }
+
+    /// A dial succeeded: failures are no longer in a row.
+    public mutating func dialSucceeded() {
+        dialFailures = 0
+        if state == .healthy { ejections = 0 }
+    }
+
+    /// Ends an ejection whose time is over. Returns whether the state flipped.
+    public mutating func timePassed(nowNanoseconds now: UInt64) -> Bool {
+        guard state == .ejected, let readmit = readmitAtNanoseconds, now >= readmit else { return false }
+        readmitAtNanoseconds = nil
+        state = .healthy
+        cause = nil
+        return true
+    }
+}

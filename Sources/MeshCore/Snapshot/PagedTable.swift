@@ -1,0 +1,61 @@
+/// An immutable table of plain values by small index, in pages. A copy with few changes shares every other page.
+///
+/// Read on the path of a request: two loads, no reference counting.
+public final class PagedTable<Element: BitwiseCopyable & Sendable>: Sendable {
+    static var pageSize: Int { 128 }
+
+    private final class Page: Sendable {
+        nonisolated(unsafe) let base: UnsafeMutablePointer<Element>
+        init(_ fill: Element) {
+            base = .allocate(capacity: pageSize)
+            base.initialize(repeating: fill, count: pageSize)
+        }
+        init(copying other: Page) {
+            base = .allocate(capacity: pageSize)
+            base.initialize(from: other.base, count: pageSize)
+        }
+        deinit { base.deallocate() }
+    }
+
+    private let pages: [Page]
+    private nonisolated(unsafe) let bases: UnsafeMutablePointer<UnsafeMutablePointer<Element>>
+    private let fill: Element
+    /// Indices below this may be read.
+    public let capacity: Int
+
+    /// - Parameter fill: the value of every index that was never set.
+    public convenience init(fill: Element) { self.init([], fill) }
+
+    private init(_ pages: [Page], _ fill: Element) {
+        self.pages = pages
+        self.fill = fill
+        capacity = pages.count * Self.pageSize
+        bases = .allocate(capacity: max(pages.count, 1))
+        for (index, page) in pages.enumerated() { (bases + index).initialize(to: page.base) }
+    }
+
+    deinit { bases.deallocate() }
+
+    /// The value at `index`; `fill` beyond the capacity.
+    public subscript(index: Int) -> Element {
+        guard index >= 0, index < capacity else { return fill }
+        return bases[index >> 7][index & 127]
+    }
+
+    /// A table with these values in place of the old ones.
+    public func replacing(_ changes: [Int: Element]) -> PagedTable {
+        guard !changes.isEmpty else { return self }
+        var pages = pages
+        var fresh: Set<Int> = []
+        for (index, value) in changes {
+            let number = index >> 7
+            while pages.count <= number {
+                fresh.insert(pages.count)
+                pages.append(Page(fill))
+            }
+            if fresh.insert(number).inserted { pages[number] = Page(copying: pages[number]) }
+            pages[number].base[index & 127] = value
+        }
+        return PagedTable(pages, fill)
+    }
+}

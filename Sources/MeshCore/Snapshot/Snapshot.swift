@@ -1,0 +1,70 @@
+public import NetAddress
+
+/// Everything workers route by, immutable, compiled from the catalogue and the instances' health.
+public final class Snapshot: Sendable {
+    /// Grows with each compilation.
+    public let generation: UInt64
+    public let hosts: HostTable
+    /// By pool id.
+    public let pools: PagedTable<Pool>
+    /// By endpoint id: the incarnation that lives, 0 where none does.
+    public let incarnations: PagedTable<UInt32>
+    public let listeners: [ListenerPlan]
+    public let zone: [ZoneEntry]
+    /// Keeps the pools' memory.
+    private let storage: [PoolStorage]
+
+    public convenience init() {
+        self.init(
+            generation: 0, hosts: HostTable(), pools: PagedTable(fill: .none), incarnations: PagedTable(fill: 0),
+            listeners: [], zone: [], storage: [])
+    }
+
+    init(
+        generation: UInt64, hosts: HostTable, pools: PagedTable<Pool>, incarnations: PagedTable<UInt32>,
+        listeners: [ListenerPlan], zone: [ZoneEntry], storage: [PoolStorage]
+    ) {
+        self.generation = generation
+        self.hosts = hosts
+        self.pools = pools
+        self.incarnations = incarnations
+        self.listeners = listeners
+        self.zone = zone
+        self.storage = storage
+    }
+}
+
+/// An address that every worker listens on, and what it serves there.
+public struct ListenerPlan: Hashable, Sendable {
+    public enum Role: Hashable, Sendable {
+        /// Host and path choose the service.
+        case web
+        /// The port's pool, exchange by exchange, whatever the Host.
+        case http(pool: Int32)
+        /// The port's pool, bytes relayed.
+        case relay(pool: Int32)
+    }
+
+    public let address: SocketAddress
+    public let role: Role
+    /// Who asked for it: a service's VIP port or published port, or the configuration.
+    public let owner: String
+
+    public init(address: SocketAddress, role: Role, owner: String) {
+        self.address = address
+        self.role = role
+        self.owner = owner
+    }
+}
+
+/// A name and the addresses it resolves to.
+public struct ZoneEntry: Hashable, Sendable {
+    /// Lower case, without a final dot.
+    public let name: String
+    public let addresses: [IPAddress]
+
+    public init(name: String, addresses: [IPAddress]) {
+        self.name = name
+        self.addresses = addresses
+    }
+}

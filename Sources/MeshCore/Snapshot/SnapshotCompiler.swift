@@ -1,0 +1,280 @@
+public import NetAddress
+
+/// Turns the catalogue and the instances' states into snapshots. Services that did not change are not looked at: the
+/// work is in proportion to what changed, and pools, the host table and the listener list are shared where they are
+/// still right.
+public struct SnapshotCompiler {
+    public struct Options: Sendable {
+        public var vipRange: IPNetwork
+        /// Where published ports listen that name no address.
+        public var publishAddress: IPAddress
+        /// Whether `*.local` hosts are served on the web listeners (semantics 1.1).
+        public var servesLocalNames: Bool
+        /// Listeners of the configuration: the web listeners.
+        public var fixedListeners: [ListenerPlan]
+
+        public init(
+            vipRange: IPNetwork, publishAddress: IPAddress, servesLocalNames: Bool = false,
+            fixedListeners: [ListenerPlan] = []
+        ) {
+            self.vipRange = vipRange
+            self.publishAddress = publishAddress
+            self.servesLocalNames = servesLocalNames
+            self.fixedListeners = fixedListeners
+        }
+    }
+
+    /// What became of one service.
+    public struct Record: Sendable {
+        public let entry: Catalogue.Entry
+        public let vip: IPAddress?
+        /// Container port → pool.
+        public let pools: [UInt16: Int32]
+    }
+
+    private let options: Options
+    private var vips: VIPAllocator
+    private var endpointIDs = EndpointIDs()
+    private var storage: [Int32: PoolStorage] = [:]
+    private var poolLists: [Int32: PoolContent] = [:]
+    private var freePools: [Int32] = []
+    private var nextPool: Int32 = 0
+    public private(set) var records: [String: Record] = [:]
+    /// What could not be had: VIPs, ports, names. One sentence each.
+    public private(set) var problems: [String] = []
+    private var vipProblems: [String: String] = [:]
+    private var nameProblems: [String] = []
+    private var listenerProblems: [String] = []
+    private var last = Snapshot()
+
+    private struct PoolContent: Equatable {
+        let list: [EndpointID]
+        let policy: BalancePolicy
+    }
+
+    private struct EndpointID: Equatable {
+        let id: Int32
+        let incarnation: UInt32
+        let weight: Int32
+    }
+
+    private struct Dirt {
+        var hosts = false
+        var listeners = false
+        var zone = false
+        var pools: [Int: Pool] = [:]
+    }
+
+    public init(options: Options) {
+        self.options = options
+        vips = VIPAllocator(range: options.vipRange)
+    }
+
+    /// Restores addresses that services had before a restart.
+    public mutating func restore(vips saved: [String: IPAddress]) {
+        for (service, address) in saved.sorted(by: { $0.key < $1.key }) where options.vipRange.contains(address) {
+            _ = vips.assign(service, demanded: address)
+        }
+    }
+
+    public var assignedVIPs: [String: IPAddress] { vips.assigned }
+
+    /// Which instance an endpoint id belongs to.
+    public func endpointOwner(_ id: Int32) -> EndpointKey? { endpointIDs.owner(id) }
+
+    /// Compiles the next generation.
+    ///
+    /// - Parameters:
+    ///   - dirty: services whose entry, or an instance's state, changed since the last call.
+    ///   - state: the present state of an instance.
+    public mutating func compile(
+        _ catalogue: Catalogue, dirty: Set<String>, state: (InstanceKey) -> InstanceState
+    ) -> Snapshot {
+        var dirt = Dirt()
+        for name in dirty.sorted() {
+            if let entry = catalogue.entries[name] {
+                update(entry, &dirt, state)
+            } else {
+                remove(name, &dirt)
+            }
+        }
+        let hosts = dirt.hosts ? compileHosts() : last.hosts
+        let listeners = dirt.listeners || last.generation == 0 ? compileListeners() : last.listeners
+        let zone = dirt.zone ? compileZone(state) : last.zone
+        let incarnations = last.incarnations.replacing(endpointIDs.changes)
+        endpointIDs.changes = [:]
+        problems = vipProblems.values.sorted() + nameProblems + listenerProblems
+        last = Snapshot(
+            generation: last.generation + 1, hosts: hosts, pools: last.pools.replacing(dirt.pools),
+            incarnations: incarnations, listeners: listeners, zone: zone, storage: Array(storage.values))
+        return last
+    }
+
+    private mutating func update(_ entry: Catalogue.Entry, _ dirt: inout Dirt, _ state: (InstanceKey) -> InstanceState) {
+        let spec = entry.spec
+        let before = records[spec.name]
+        let vip = vips.assign(spec.name, demanded: spec.vip)
+        vipProblems[spec.name] = vip != nil ? nil : "service \(spec.name): no virtual IP: " +
+            (spec.vip.map { "\($0) is another service's" } ?? "the range \(options.vipRange) is used up")
+        var pools = before?.pools ?? [:]
+        let ports = Self.ports(spec)
+        for port in ports where pools[port] == nil { pools[port] = takePool() }
+        for port in pools.keys where !ports.contains(port) { release(&pools, port, &dirt) }
+        releaseGone(before?.entry, entry, ports)
+        for (port, pool) in pools { fill(pool, port, entry, &dirt, state) }
+        records[spec.name] = Record(entry: entry, vip: vip, pools: pools)
+        if before?.entry.spec != spec || before?.vip != vip { (dirt.hosts, dirt.listeners) = (true, true) }
+        dirt.zone = true
+    }
+
+    private mutating func remove(_ name: String, _ dirt: inout Dirt) {
+        vipProblems[name] = nil
+        vips.release(name)
+        guard let record = records.removeValue(forKey: name) else { return }
+        var pools = record.pools
+        for port in record.pools.keys { release(&pools, port, &dirt) }
+        releaseGone(record.entry, nil, [])
+        (dirt.hosts, dirt.listeners, dirt.zone) = (true, true, true)
+    }
+
+    /// Every container port that a listener, a route or a probe may ask for.
+    private static func ports(_ spec: ServiceSpec) -> Set<UInt16> {
+        Set(spec.containerPorts).union(spec.routes.map(\.containerPort)).union(spec.publishedPorts.map(\.containerPort))
+    }
+
+    private mutating func takePool() -> Int32 {
+        if let free = freePools.popLast() { return free }
+        nextPool += 1
+        return nextPool - 1
+    }
+
+    private mutating func release(_ pools: inout [UInt16: Int32], _ port: UInt16, _ dirt: inout Dirt) {
+        guard let pool = pools.removeValue(forKey: port) else { return }
+        storage[pool] = nil
+        poolLists[pool] = nil
+        dirt.pools[Int(pool)] = Pool.none
+        freePools.insert(pool, at: 0)
+    }
+
+    private mutating func releaseGone(_ before: Catalogue.Entry?, _ after: Catalogue.Entry?, _ ports: Set<UInt16>) {
+        guard let before else { return }
+        let alive = Set(after?.instances.map(\.id) ?? [])
+        for instance in before.instances {
+            for port in Self.ports(before.spec) where !alive.contains(instance.id) || !ports.contains(port) {
+                endpointIDs.release(EndpointKey(instance: instance.key, containerPort: port))
+            }
+        }
+    }
+
+    /// Puts the instances that may be picked into the pool, if they differ from what it holds.
+    private mutating func fill(
+        _ pool: Int32, _ port: UInt16, _ entry: Catalogue.Entry, _ dirt: inout Dirt, _ state: (InstanceKey) -> InstanceState
+    ) {
+        var list: [Endpoint] = []
+        for instance in entry.instances {
+            let endpoint = endpointIDs.endpoint(
+                EndpointKey(instance: instance.key, containerPort: port), instance.socketAddress(containerPort: port),
+                weight: entry.spec.policy == .roundRobin ? 1 : instance.weight)
+            let isOpen = state(instance.key) == .healthy && !instance.isDraining && instance.weight > 0
+            if isOpen { list.append(endpoint) }
+        }
+        let content = PoolContent(
+            list: list.map { EndpointID(id: $0.id, incarnation: $0.incarnation, weight: $0.weight) },
+            policy: entry.spec.policy)
+        guard content != poolLists[pool] else { return }
+        let memory = PoolStorage(list, policy: entry.spec.policy)
+        poolLists[pool] = content
+        storage[pool] = memory
+        dirt.pools[Int(pool)] = memory.pool
+    }
+}
+
+// MARK: - Tables over all services
+
+extension SnapshotCompiler {
+    private func compileHosts() -> HostTable {
+        var targets: [HostPath: [HostTable.Target]] = [:]
+        for (_, record) in records.sorted(by: { $0.key < $1.key }) {
+            for route in record.entry.spec.routes where isServed(route) {
+                guard let pool = record.pools[route.containerPort] else { continue }
+                targets[HostPath(host: route.host, path: route.path), default: []]
+                    .append(HostTable.Target(pool: pool, weight: Int32(clamping: record.entry.spec.weight)))
+            }
+        }
+        return HostTable(targets.map { HostTable.Rule(host: $0.key.host, path: $0.key.path, targets: $0.value) })
+    }
+
+    private struct HostPath: Hashable {
+        let host: HostPattern
+        let path: String
+    }
+
+    private func isServed(_ route: RouteSpec) -> Bool {
+        guard route.scheme == .http || route.scheme == .ws else { return false }
+        guard case .exact(let name) = route.host, name.hasSuffix(".local") else { return true }
+        return options.servesLocalNames
+    }
+
+    private mutating func compileListeners() -> [ListenerPlan] {
+        var plans = options.fixedListeners
+        var owners = Dictionary(plans.map { ($0.address, $0.owner) }, uniquingKeysWith: { first, _ in first })
+        listenerProblems = []
+        for (name, record) in records.sorted(by: { $0.key < $1.key }) {
+            for plan in self.plans(name, record) {
+                if let owner = owners[plan.address] {
+                    listenerProblems.append("\(plan.owner): \(plan.address) is already taken by \(owner)")
+                } else {
+                    owners[plan.address] = plan.owner
+                    plans.append(plan)
+                }
+            }
+        }
+        return plans
+    }
+
+    private func plans(_ name: String, _ record: Record) -> [ListenerPlan] {
+        let spec = record.entry.spec
+        var plans: [ListenerPlan] = []
+        if let vip = record.vip {
+            for port in Self.ports(spec).sorted() {
+                let hasRoute = spec.routes.contains { $0.containerPort == port && ($0.scheme == .http || $0.scheme == .ws) }
+                let layer = spec.vipProtocols[port] ?? (hasRoute ? .http : .tcp)
+                guard let pool = record.pools[port] else { continue }
+                plans.append(plan(SocketAddress(vip, port), layer, pool, "service \(name), VIP port \(port)"))
+            }
+        }
+        for published in spec.publishedPorts where published.transport == .tcp {
+            guard let pool = record.pools[published.containerPort] else { continue }
+            let address = SocketAddress(published.address ?? options.publishAddress, published.port)
+            plans.append(plan(address, published.layer, pool, "service \(name), published port \(published.port)"))
+        }
+        return plans
+    }
+
+    private func plan(_ address: SocketAddress, _ layer: PortProtocol, _ pool: Int32, _ owner: String) -> ListenerPlan {
+        ListenerPlan(address: address, role: layer == .http ? .http(pool: pool) : .relay(pool: pool), owner: owner)
+    }
+
+    /// Service names first, so that no alias takes one away; of two equal aliases the first service's stands.
+    private mutating func compileZone(_ state: (InstanceKey) -> InstanceState) -> [ZoneEntry] {
+        var entries: [String: [IPAddress]] = [:]
+        nameProblems = []
+        let sorted = records.sorted { $0.key < $1.key }
+        for (name, record) in sorted {
+            if let vip = record.vip { entries[name.lowercased()] = [vip] }
+            let healthy = record.entry.instances.filter { state($0.key) == .healthy && !$0.isDraining }
+            entries["tasks.\(name.lowercased())"] = Array(Set(healthy.map(\.address))).sorted()
+        }
+        for (name, record) in sorted {
+            guard let vip = record.vip else { continue }
+            for alias in record.entry.spec.aliases {
+                if let present = entries[alias], present != [vip] {
+                    nameProblems.append("service \(name): alias \(alias) is already another service's name")
+                } else {
+                    entries[alias] = [vip]
+                }
+            }
+        }
+        return entries.map { ZoneEntry(name: $0.key, addresses: $0.value) }.sorted { $0.name < $1.name }
+    }
+}
