@@ -130,6 +130,11 @@ public final class Balancer {
         return random &* 0x2545_f491_4f6c_dd1d
     }
 
+    /// Whether the present snapshot still has the endpoint, healthy or not.
+    public func isAlive(_ endpoint: Endpoint) -> Bool {
+        current.incarnations[Int(endpoint.id)] == endpoint.incarnation
+    }
+
     // MARK: - In flight
 
     public func inFlight(_ endpoint: Endpoint) -> Int {

@@ -105,6 +105,14 @@ public struct Socket: Sendable {
         return result == 0 ? SocketAddress(storage) : nil
     }
 
+    /// Whether a read would find the end of the stream, an error, or bytes, rather than nothing yet.
+    public func hasPendingEnd() -> Bool {
+        var byte: UInt8 = 0
+        let fd = descriptor
+        if case .wouldBlock = retrying({ recv(fd, &byte, 1, Int32(MSG_PEEK)) }) { return false }
+        return true
+    }
+
     func set(_ level: Int32, _ option: Int32, _ value: Int32 = 1) {
         var value = value
         _ = setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))

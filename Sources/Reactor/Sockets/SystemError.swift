@@ -17,7 +17,12 @@ public struct SystemError: Error, Hashable, CustomStringConvertible {
 
     public static func text(_ code: Int32) -> String { String(cString: strerror(code)) }
 
-    public static let outOfDescriptors: Set<Int32> = [EMFILE, ENFILE, ENOBUFS, ENOMEM]
+    public static let connectionRefused = ECONNREFUSED
+    public static let connectionReset = ECONNRESET
+    public static let timedOut = ETIMEDOUT
+
+    /// The machine, not the peer, is short of something.
+    public var isShortage: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL].contains(code) }
 }
 
 /// What became of a `recv` or `send` on a non-blocking descriptor.

@@ -11,6 +11,8 @@ struct TimerWheel {
         var next: Int32 = -1
         /// Index into `heads`; -1 while not linked.
         var place: Int32 = -1
+        /// The deadline it was linked for: its place comes up by then.
+        var linkedFor: UInt64 = .max
     }
 
     /// Nanoseconds per tick as a power of two.
@@ -60,10 +62,9 @@ struct TimerWheel {
     /// Sets the slot's one deadline; `UInt64.max` clears it.
     mutating func set(_ slot: Int32, deadline: UInt64) {
         let node = nodes + Int(slot)
-        let isLater = deadline >= node.pointee.deadline
         node.pointee.deadline = deadline
         if node.pointee.place >= 0 {
-            if isLater { return }
+            if deadline >= node.pointee.linkedFor { return }
             unlink(slot)
         }
         if deadline != .max { link(slot) }
@@ -137,6 +138,7 @@ struct TimerWheel {
         let index = Int(tick >> UInt64(level * 6)) & 63
         let place = level << 6 | index
         node.pointee.place = Int32(place)
+        node.pointee.linkedFor = node.pointee.deadline
         node.pointee.previous = -1
         node.pointee.next = heads[place]
         if heads[place] >= 0 { nodes[Int(heads[place])].previous = slot }

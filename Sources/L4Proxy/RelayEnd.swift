@@ -1,0 +1,33 @@
+import Reactor
+
+/// One side of a session: its socket and what the kernel has said of it.
+final class RelayEnd: Handler {
+    unowned(unsafe) var session: RelaySession?
+    private(set) var socket: Socket
+    var isReadable = false
+    var isWritable: Bool
+    /// The kernel has told of the end of stream; a read will find it.
+    private(set) var sawPeerClose = false
+
+    init(_ socket: Socket, isConnected: Bool) {
+        self.socket = socket
+        isWritable = isConnected
+    }
+
+    override func ready(_ readiness: Readiness) {
+        if !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) { isReadable = true }
+        if !readiness.isDisjoint(with: [.peerClosed, .hangup, .error]) { sawPeerClose = true }
+        session?.ready(self, readiness)
+    }
+
+    override func resume() { session?.pump() }
+
+    override func deadlineReached() { session?.timedOut(self) }
+
+    func close(_ loop: EventLoop) {
+        session = nil
+        loop.detach(self)
+        socket.close()
+        socket = .none
+    }
+}

@@ -1,0 +1,148 @@
+import MeshCore
+import Reactor
+
+/// A relayed TCP connection: dialling (the client waits in its kernel buffers), relaying both ways, each way ended on its
+/// own, closed. While idle it holds no buffer and no pipe.
+final class RelaySession {
+    private let worker: RelayWorker
+    private let pool: Int32
+    private let client: RelayEnd
+    private var instance: RelayEnd?
+    private var endpoint: Endpoint?
+    private var isConnected = false
+    private var isClosed = false
+    private var tried = TriedEndpoints()
+    private var dials = 0
+    private var upward = Direction()
+    private var downward = Direction()
+    unowned(unsafe) var previous: RelaySession?
+    unowned(unsafe) var next: RelaySession?
+
+    init(_ socket: Socket, pool: Int32, _ worker: RelayWorker) {
+        self.worker = worker
+        self.pool = pool
+        client = RelayEnd(socket, isConnected: true)
+        client.session = self
+        worker.insert(self)
+        // The session keeps itself until it is closed: its ends and the worker's list only point at it.
+        _ = Unmanaged.passRetained(self)
+    }
+
+    func start() {
+        guard (try? worker.loop.attach(client, client.socket)) != nil else { return close() }
+        dial()
+    }
+
+    // MARK: - Dialling
+
+    private func dial() {
+        guard dials < worker.options.dialAttempts, let picked = worker.balancer.pick(pool, tried: tried) else {
+            worker.counters.sessionsRefused += 1
+            return reset()
+        }
+        dials += 1
+        tried.insert(picked.id)
+        if let endpoint { worker.balancer.ended(endpoint) }
+        endpoint = picked
+        worker.balancer.began(picked)
+        do {
+            let end = RelayEnd(try Socket.dial(picked.address), isConnected: false)
+            end.session = self
+            instance = end
+            try worker.loop.attach(end, end.socket)
+            worker.loop.setDeadline(end, after: worker.options.connectTimeout)
+        } catch {
+            dialFailed(error)
+        }
+    }
+
+    private func dialFailed(_ error: SystemError) {
+        worker.counters.dialFailures += 1
+        if let endpoint, !error.isShortage { worker.dialed(endpoint, error) }
+        instance?.close(worker.loop)
+        instance = nil
+        dial()
+    }
+
+    private func connected(_ end: RelayEnd, _ readiness: Readiness) {
+        guard readiness.isDisjoint(with: [.error, .hangup]) else {
+            let code = end.socket.takeError()
+            return dialFailed(SystemError("connect", code == 0 ? SystemError.connectionReset : code))
+        }
+        guard readiness.contains(.writable) else { return }
+        isConnected = true
+        end.isWritable = true
+        worker.loop.clearDeadline(end)
+        if let endpoint { worker.dialed(endpoint, nil) }
+        touch()
+        pump()
+    }
+
+    // MARK: - Relaying
+
+    func ready(_ end: RelayEnd, _ readiness: Readiness) {
+        guard isConnected else {
+            if end !== client { connected(end, readiness) } else if readiness.contains(.hangup) { close() }
+            return
+        }
+        if readiness.contains(.writable) { end.isWritable = true }
+        touch()
+        pump()
+    }
+
+    func timedOut(_ end: RelayEnd) {
+        guard isConnected else { return dialFailed(SystemError("connect", SystemError.timedOut)) }
+        worker.counters.idleTimeouts += 1
+        close()
+    }
+
+    private func touch() {
+        guard worker.options.idleTimeout > 0 else { return }
+        worker.loop.setDeadline(client, after: worker.options.idleTimeout)
+    }
+
+    /// Moves bytes both ways as far as they go.
+    func pump() {
+        guard isConnected, !isClosed, let instance else { return }
+        let up = upward.pump(from: client, to: instance, worker, &worker.counters.bytesFromClients)
+        guard finish(up, instance) else { return }
+        let down = downward.pump(from: instance, to: client, worker, &worker.counters.bytesToClients)
+        guard finish(down, client) else { return }
+        if upward.isEnded && downward.isEnded { close() }
+    }
+
+    /// `false`: the session is over.
+    private func finish(_ outcome: Direction.Outcome, _ sink: RelayEnd) -> Bool {
+        switch outcome {
+        case .waiting: return true
+        case .again: worker.loop.requeue(client)
+        case .ended: sink.socket.shutdownWrite()
+        case .failed:
+            worker.counters.resets += 1
+            reset()
+            return false
+        }
+        return true
+    }
+
+    // MARK: - End
+
+    /// Ends both sides so that neither takes what it got for the whole.
+    private func reset() {
+        client.socket.resetOnClose()
+        instance?.socket.resetOnClose()
+        close()
+    }
+
+    func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        upward.release(worker)
+        downward.release(worker)
+        if let endpoint { worker.balancer.ended(endpoint) }
+        client.close(worker.loop)
+        instance?.close(worker.loop)
+        worker.remove(self)
+        Unmanaged.passUnretained(self).release()
+    }
+}

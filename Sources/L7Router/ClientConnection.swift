@@ -1,0 +1,252 @@
+import HTTPCodec
+import MeshCore
+import NetAddress
+import Reactor
+
+/// A client's HTTP/1.1 connection: reads heads, starts exchanges one after another, writes answers.
+///
+/// States: between requests (no exchange; idle when no byte has come), in an exchange, lingering (everything is said; what
+/// the client still sends is thrown away so that a reset does not destroy the answer), closed. While idle it holds no
+/// buffer.
+final class ClientConnection: Handler {
+    let worker: HTTPWorker
+    let binding: PortBinding
+    let peer: SocketAddress
+    private(set) var socket: Socket
+    var input = Pump()
+    /// Bytes to the client that come before any run of the instance's pump: heads, and answers made here.
+    var output = OutputBuffer()
+    var exchange: Exchange?
+    private var scan = HeadScan()
+    var isReadable = false
+    var isWritable = true
+    /// The kernel has told of the client's end of stream; a read will find it.
+    var sawPeerClose = false
+    /// A read has found it.
+    private(set) var inputEnded = false
+    private var isProcessing = false
+    private var isLingering = false
+    unowned(unsafe) var previous: ClientConnection?
+    unowned(unsafe) var next: ClientConnection?
+
+    /// Bytes thrown away, and requests answered, in one turn at the most.
+    private static let lingerBytes = 256 << 10
+    private static let requestsPerTurn = 32
+    private static let lingerNanoseconds: UInt64 = 2_000_000_000
+
+    init(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding, _ worker: HTTPWorker) {
+        self.socket = socket
+        self.peer = peer
+        self.binding = binding
+        self.worker = worker
+        super.init()
+        worker.insert(self)
+    }
+
+    var isOpen: Bool { socket.isOpen }
+    var isIdle: Bool { exchange == nil && !input.hasRaw && !isLingering && output.isEmpty }
+
+    // MARK: - Events
+
+    override func ready(_ readiness: Readiness) {
+        if readiness.contains(.readable) || readiness.contains(.peerClosed) { isReadable = true }
+        if readiness.contains(.peerClosed) { sawPeerClose = true }
+        if !readiness.isDisjoint(with: [.error, .hangup]) { return hungUp() }
+        if readiness.contains(.writable), !isWritable {
+            isWritable = true
+            if let exchange { exchange.clientWritable() } else { flushAlone() }
+        }
+        guard isOpen, isReadable else { return }
+        if isLingering {
+            discardInput()
+        } else if let exchange {
+            exchange.clientReadable()
+        } else {
+            processInput()
+        }
+    }
+
+    override func resume() {
+        guard isOpen else { return }
+        if let exchange { exchange.resume() } else { processInput() }
+    }
+
+    override func deadlineReached() {
+        guard isOpen else { return }
+        if let exchange { return exchange.clientTimedOut() }
+        if isLingering || !output.isEmpty || !input.hasRaw { return close() }
+        worker.counters.timeouts += 1
+        answer(.requestTimeout)
+    }
+
+    /// Reset, or both directions ended: nobody hears an answer.
+    private func hungUp() {
+        if let exchange { exchange.clientGone() } else { close() }
+    }
+
+    // MARK: - Requests
+
+    /// Starts exchanges for what has been received. Calls that come while it runs are its own exchanges ending.
+    func processInput() {
+        guard !isProcessing else { return }
+        isProcessing = true
+        defer { isProcessing = false }
+        for _ in 0..<Self.requestsPerTurn {
+            guard isOpen, exchange == nil, !isLingering, output.isEmpty else { return }
+            guard input.hasRaw || receive() else { return }
+            guard parseHead() else { return }
+        }
+        worker.loop.requeue(self)
+    }
+
+    /// Reads once. `false`: nothing new, and the connection waits or is closed.
+    private func receive() -> Bool {
+        guard isReadable else {
+            input.releaseIfEmpty(worker.loop.buffers)
+            return false
+        }
+        switch fillInput() {
+        case .bytes: return true
+        case .wouldBlock: input.releaseIfEmpty(worker.loop.buffers)
+        case .end, .failed: close()
+        case .noBuffer: answer(.overloaded)
+        case .full: answer(ErrorResponse(.headTooLarge))
+        }
+        return false
+    }
+
+    /// Receives into the input and keeps the readiness flags.
+    func fillInput() -> Pump.Fill {
+        let result = input.fill(socket, worker.loop.buffers)
+        switch result {
+        case .bytes(let isDrained): if isDrained, !sawPeerClose { isReadable = false }
+        case .wouldBlock: isReadable = false
+        case .end:
+            inputEnded = true
+            isReadable = false
+        default: break
+        }
+        return result
+    }
+
+    /// Parses one head from the input. `false`: it is not whole, or the connection is past requests.
+    private func parseHead() -> Bool {
+        let limits = worker.options.limits
+        let raw = input.raw
+        guard scan.isWorthParsing(raw, limitBytes: limits.headBytes) else { return awaitMore() }
+        switch worker.requestHead.parse(raw, limits: limits, fields: &worker.trailers.fields) {
+        case .incomplete: return awaitMore()
+        case .malformed(let error):
+            worker.counters.requests += 1
+            worker.counters.malformedRequests += 1
+            answer(ErrorResponse(error))
+            return false
+        case .complete(let length):
+            scan.reset()
+            worker.loop.clearDeadline(self)
+            let exchange = worker.takeExchange()
+            self.exchange = exchange
+            exchange.start(self, headLength: length)
+            return true
+        }
+    }
+
+    private func awaitMore() -> Bool {
+        if isReadable {
+            guard receive() else { return false }
+            return parseHead()
+        }
+        if inputEnded {
+            close()
+        } else if !hasHeadDeadline {
+            hasHeadDeadline = true
+            worker.loop.setDeadline(self, after: worker.options.headTimeout)
+        }
+        return false
+    }
+
+    /// Whether the deadline already is the one of a head under way: more bytes do not move it.
+    private var hasHeadDeadline = true
+
+    /// An exchange is over and its answer handed to the kernel.
+    ///
+    /// - Parameter clientCloses: the client itself said that this was its last request.
+    func exchangeEnded(keepAlive: Bool, clientCloses: Bool) {
+        exchange = nil
+        guard keepAlive else {
+            // Nothing unread and nothing to come: closing cannot reset the answer away.
+            return clientCloses && !input.hasRaw && !isReadable ? close() : finish()
+        }
+        hasHeadDeadline = false
+        input.releaseIfEmpty(worker.loop.buffers)
+        worker.loop.setDeadline(self, after: worker.options.idleTimeout)
+        if input.hasRaw || isReadable { processInput() }
+    }
+
+    // MARK: - Answers made here
+
+    /// Answers without an exchange, then ends the connection.
+    func answer(_ response: ErrorResponse) {
+        worker.counters.madeHere += 1
+        worker.counters.countResponse(response.status)
+        guard output.append(response, closes: true, isHead: false, worker.loop.buffers) else { return close() }
+        flushAlone()
+    }
+
+    private func flushAlone() {
+        guard !output.isEmpty else { return }
+        switch output.flush(socket, worker.loop.buffers, &worker.counters.bytesToClients) {
+        case .done: finish()
+        case .blocked:
+            isWritable = false
+            worker.loop.setDeadline(self, after: worker.options.bodyTimeout)
+        case .failed: close()
+        }
+    }
+
+    // MARK: - End
+
+    /// Ends the connection in order: says that nothing more comes, then waits a little for the client to end its side.
+    func finish() {
+        guard isOpen else { return }
+        socket.shutdownWrite()
+        if inputEnded { return close() }
+        isLingering = true
+        input.release(worker.loop.buffers)
+        worker.loop.setDeadline(self, after: Self.lingerNanoseconds)
+        if isReadable { discardInput() }
+    }
+
+    private func discardInput() {
+        var discarded = 0
+        while discarded < Self.lingerBytes {
+            guard case .bytes(let isDrained) = fillInput() else { break }
+            discarded += input.raw.count
+            input.consumeRaw(input.raw.count)
+            if isDrained && !sawPeerClose { return input.release(worker.loop.buffers) }
+        }
+        // Ended, failed, or a client that will not stop sending.
+        if inputEnded || isReadable { close() } else { input.release(worker.loop.buffers) }
+    }
+
+    /// Ends the connection at once.
+    func close() {
+        guard isOpen else { return }
+        worker.loop.detach(self)
+        socket.close()
+        socket = .none
+        input.release(worker.loop.buffers)
+        output.release(worker.loop.buffers)
+        if let exchange {
+            self.exchange = nil
+            exchange.abandon()
+        }
+        worker.remove(self)
+    }
+
+    /// Ends the connection so that the client cannot take a cut answer for a whole one.
+    func reset() {
+        socket.resetOnClose()
+        close()
+    }
+}

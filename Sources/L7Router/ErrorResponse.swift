@@ -1,0 +1,89 @@
+import HTTPCodec
+import Reactor
+
+/// An answer that meshd makes itself. Each names its cause in `Proxy-Status` (RFC 9209).
+struct ErrorResponse {
+    let status: Int
+    /// An error type of RFC 9209 section 2.3.
+    let error: StaticString
+    let details: StaticString
+
+    private init(_ status: Int, _ error: StaticString, _ details: StaticString) {
+        self.status = status
+        self.error = error
+        self.details = details
+    }
+
+    /// A request that cannot be understood in one way only.
+    init(_ error: MessageError) { self.init(error.status, "http_request_error", error.reason) }
+
+    static let requestTimeout = ErrorResponse(408, "http_request_error", "request not complete in time")
+    static let overloaded = ErrorResponse(503, "proxy_internal_response", "out of buffers")
+    static let noService = ErrorResponse(503, "destination_unavailable", "the service is gone")
+    static let noInstance = ErrorResponse(503, "destination_unavailable", "no healthy instance")
+    static let connectionRefused = ErrorResponse(502, "connection_refused", "no instance could be reached")
+    static let connectionTimeout = ErrorResponse(504, "connection_timeout", "no instance answered the connection")
+    static let connectionFailed = ErrorResponse(502, "destination_ip_unroutable", "no instance could be reached")
+    static let connectionTerminated = ErrorResponse(502, "connection_terminated", "the instance closed before its answer")
+    static let responseTimeout = ErrorResponse(504, "http_response_timeout", "the instance did not answer in time")
+    static let badUpgrade = ErrorResponse(502, "http_upgrade_failed", "the instance upgraded unasked")
+    static let tooManyInterim = ErrorResponse(502, "http_protocol_error", "too many interim responses")
+
+    static func unknownHost(_ status: Int) -> ErrorResponse {
+        ErrorResponse(status, "destination_not_found", "no route for this host and path")
+    }
+
+    static func badResponse(_ error: MessageError) -> ErrorResponse {
+        ErrorResponse(502, "http_protocol_error", error.reason)
+    }
+
+    var reason: StaticString {
+        switch status {
+        case 400: "Bad Request"
+        case 404: "Not Found"
+        case 408: "Request Timeout"
+        case 414: "URI Too Long"
+        case 417: "Expectation Failed"
+        case 431: "Request Header Fields Too Large"
+        case 501: "Not Implemented"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        default: "HTTP Version Not Supported"
+        }
+    }
+
+    /// - Parameter isHead: the request was HEAD: the length is told, the body is not sent.
+    func write(to writer: inout HeadWriter, closes: Bool, isHead: Bool) {
+        writer.append("HTTP/1.1 ")
+        writer.append(decimal: UInt64(status))
+        writer.append(" ")
+        writer.append(reason)
+        writer.append("\r\nContent-Type: text/plain\r\nProxy-Status: meshd; error=")
+        writer.append(error)
+        writer.append("; details=\"")
+        writer.append(details)
+        writer.append("\"\r\nContent-Length: ")
+        // "STATUS REASON: DETAILS\n"
+        writer.append(decimal: UInt64(4 + reason.utf8CodeUnitCount + 2 + details.utf8CodeUnitCount + 1))
+        writer.append(closes ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n")
+        guard !isHead else { return }
+        writer.append(decimal: UInt64(status))
+        writer.append(" ")
+        writer.append(reason)
+        writer.append(": ")
+        writer.append(details)
+        writer.append("\n")
+    }
+}
+
+extension OutputBuffer {
+    /// Renders the answer; `false` where no buffer can be had.
+    mutating func append(_ response: ErrorResponse, closes: Bool, isHead: Bool, _ pool: BufferPool) -> Bool {
+        guard var writer = writer(pool) else { return false }
+        response.write(to: &writer, closes: closes, isHead: isHead)
+        guard !writer.hasOverflowed else { return false }
+        commit(writer)
+        return true
+    }
+}

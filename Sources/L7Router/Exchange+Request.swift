@@ -1,0 +1,132 @@
+import HTTPCodec
+import Reactor
+
+// The request's way: client's input → instance's socket.
+
+extension Exchange {
+    /// Takes what has already come of the body into the request buffer, where it fits: one send, and it can be repeated.
+    func takeEarlyBody(_ client: ClientConnection) {
+        while !requestBody.isFinished, client.input.hasRaw {
+            switch client.input.decode(&requestBody, asChunks: requestIsChunked, &worker.trailers) {
+            case .malformed(let error): return refuseBody(error)
+            case .needsMore: return isReplayable = false
+            case .progress, .finished: break
+            }
+            worker.counters.bytesFromClients &+= UInt64(client.input.run.count)
+            guard client.input.hasRun else { continue }
+            guard request.absorb(client.input.run) else { return isReplayable = false }
+            client.input.consumeRun(client.input.run.count)
+        }
+        if !requestBody.isFinished { isReplayable = false }
+    }
+
+    /// A body that breaks its framing: nobody knows where the next request begins.
+    private func refuseBody(_ error: MessageError) {
+        worker.counters.malformedRequests += 1
+        clientKeepsAlive = false
+        if response == .awaited, status == 0 { refuse(ErrorResponse(error)) } else { cutResponse() }
+    }
+
+    func instanceConnected() {
+        if let endpoint { worker.dialed(endpoint, nil) }
+        sendRequest()
+    }
+
+    func instanceWritable() {
+        if response == .tunnel { return pumpTunnel() }
+        if !requestIsSent { sendRequest() }
+    }
+
+    /// Sends what the request buffer holds, then the body as it comes.
+    func sendRequest() {
+        guard let instance, instance.isWritable, !requestIsBroken else { return }
+        while !request.isEmpty {
+            let pending = request.bytes
+            switch instance.socket.send(pending.baseAddress!, pending.count) {
+            case .count(let count):
+                requestIsBegun = true
+                request.consume(count)
+                if count < pending.count { return blockedOnInstance(instance) }
+            case .wouldBlock: return blockedOnInstance(instance)
+            case .failed: return sendBroke(instance)
+            }
+        }
+        pumpRequest()
+    }
+
+    /// The instance takes no more; it may have answered before it closed, so its answer is looked for.
+    private func sendBroke(_ instance: InstanceConnection) {
+        requestIsBroken = true
+        guard response == .awaited else { return }
+        instance.isReadable = true
+        readResponseHead()
+    }
+
+    private func blockedOnInstance(_ instance: InstanceConnection) {
+        instance.isWritable = false
+        loop.setDeadline(instance, after: worker.options.bodyTimeout)
+    }
+
+    /// Moves the body on until it ends, or one side has to be waited for.
+    func pumpRequest() {
+        guard let client, let instance, request.isEmpty, !requestIsSent, !requestIsBroken else { return }
+        var moved = 0
+        while true {
+            if client.input.hasRun {
+                guard let count = sendRun(client, instance) else { return }
+                moved += count
+            }
+            if requestBody.isFinished { return requestSent(client, instance) }
+            if client.input.hasRaw {
+                switch client.input.decode(&requestBody, asChunks: requestIsChunked, &worker.trailers) {
+                case .malformed(let error): return refuseBody(error)
+                case .progress, .finished: continue
+                case .needsMore: break
+                }
+            }
+            guard client.isReadable else { return loop.setDeadline(client, after: worker.options.bodyTimeout) }
+            guard moved < Self.turnBytes else { return loop.requeue(client) }
+            guard readBody(client) else { return }
+        }
+    }
+
+    /// Sends the client's run; `nil` where the instance must be waited for or has failed.
+    private func sendRun(_ client: ClientConnection, _ instance: InstanceConnection) -> Int? {
+        guard instance.isWritable else { return nil }
+        let run = client.input.run
+        isReplayable = false
+        switch instance.socket.send(run.baseAddress!, run.count) {
+        case .count(let count):
+            requestIsBegun = true
+            client.input.consumeRun(count)
+            if count == run.count { return count }
+            blockedOnInstance(instance)
+        case .wouldBlock: blockedOnInstance(instance)
+        case .failed: sendBroke(instance)
+        }
+        return nil
+    }
+
+    private func readBody(_ client: ClientConnection) -> Bool {
+        let before = client.input.raw.count
+        switch client.fillInput() {
+        case .bytes:
+            worker.counters.bytesFromClients &+= UInt64(max(client.input.raw.count - before, 0))
+            return true
+        case .wouldBlock: loop.setDeadline(client, after: worker.options.bodyTimeout)
+        case .end, .failed: client.close()
+        case .noBuffer:
+            clientKeepsAlive = false
+            if response == .awaited { refuse(.overloaded) } else { cutResponse() }
+        case .full: refuseBody(.badTrailer)
+        }
+        return false
+    }
+
+    private func requestSent(_ client: ClientConnection, _ instance: InstanceConnection) {
+        requestIsSent = true
+        loop.clearDeadline(client)
+        client.input.releaseIfEmpty(buffers)
+        if response == .awaited { loop.setDeadline(instance, after: worker.options.responseTimeout) }
+    }
+}

@@ -1,0 +1,240 @@
+import HTTPCodec
+import Reactor
+
+// The response's way: instance's input → client's socket.
+
+extension Exchange {
+    /// Interim responses to one request.
+    private static let interimLimit = 16
+
+    func instanceReadable() {
+        switch response {
+        case .awaited: readResponseHead()
+        case .body: pumpResponse()
+        case .tunnel: pumpTunnel()
+        }
+    }
+
+    func instanceTimedOut() {
+        worker.counters.timeouts += 1
+        if response == .awaited, status == 0 { refuse(.responseTimeout) } else { cutResponse() }
+    }
+
+    // MARK: - Head
+
+    /// Reads until the final head is whole. Interim heads go on at once.
+    func readResponseHead() {
+        guard let client, let instance else { return }
+        while instance.isReadable || instance.input.hasRaw {
+            if instance.isReadable {
+                switch instance.fillInput() {
+                case .bytes: break
+                case .wouldBlock: if !instance.input.hasRaw { return }
+                case .end: return instanceFailed(SystemError("recv", 0))
+                case .failed(let code): return instanceFailed(SystemError("recv", code))
+                case .noBuffer: return refuse(.overloaded)
+                case .full: return badResponse(.headTooLarge)
+                }
+            }
+            let raw = instance.input.raw
+            switch worker.responseHead.parse(
+                raw, toHead: method == .head, limits: worker.options.limits, fields: &worker.trailers.fields)
+            {
+            case .incomplete: if !instance.isReadable { return }
+            case .malformed(let error): return badResponse(error)
+            case .complete(let length):
+                guard worker.responseHead.isInterim else { return finalHead(client, instance, length) }
+                guard passInterim(client, instance, length) else { return }
+            }
+        }
+    }
+
+    private func badResponse(_ error: MessageError) {
+        worker.counters.malformedResponses += 1
+        refuse(.badResponse(error))
+    }
+
+    private func passInterim(_ client: ClientConnection, _ instance: InstanceConnection, _ length: Int) -> Bool {
+        interims += 1
+        guard interims <= Self.interimLimit else {
+            badInterim()
+            return false
+        }
+        if !clientIsHTTP10 {
+            guard var writer = client.output.writer(buffers) else {
+                refuse(.overloaded)
+                return false
+            }
+            let base = instance.input.raw.baseAddress!
+            writer.appendStatusLine(worker.responseHead, from: base)
+            writer.appendFields(worker.trailers.fields, from: base)
+            writer.append("\r\n")
+            guard !writer.hasOverflowed else {
+                badInterim()
+                return false
+            }
+            client.output.commit(writer)
+            worker.counters.countResponse(worker.responseHead.status)
+        }
+        instance.input.consumeRaw(length)
+        // What the client does not take now goes out with the final head.
+        switch client.output.flush(client.socket, buffers, &worker.counters.bytesToClients) {
+        case .done: return true
+        case .blocked:
+            client.isWritable = false
+            return true
+        case .failed:
+            client.close()
+            return false
+        }
+    }
+
+    private func badInterim() {
+        worker.counters.malformedResponses += 1
+        if client?.output.isEmpty == false { cutResponse() } else { refuse(.tooManyInterim) }
+    }
+
+    private func finalHead(_ client: ClientConnection, _ instance: InstanceConnection, _ length: Int) {
+        let head = worker.responseHead
+        if head.status == 101, !asksUpgrade || !head.options.contains(.upgrade) { return refuse(.badUpgrade) }
+        if request.isEmpty { request.release(buffers) }
+        status = head.status
+        responseBody = BodyDecoder(head.framing)
+        let isTunnel = head.status == 101
+        decideFraming(head, isTunnel)
+        guard var writer = client.output.writer(buffers) else {
+            status = 0
+            return refuse(.overloaded)
+        }
+        let base = instance.input.raw.baseAddress!
+        writer.appendResponse(head, worker.trailers.fields, from: base, framing: responseFraming(isTunnel))
+        guard !writer.hasOverflowed else {
+            status = 0
+            return badResponse(.headTooLarge)
+        }
+        client.output.commit(writer)
+        instance.input.consumeRaw(length)
+        loop.clearDeadline(instance)
+        if isTunnel { return beginTunnel() }
+        response = .body
+        pumpResponse()
+    }
+
+    private func decideFraming(_ head: ResponseHead, _ isTunnel: Bool) {
+        instanceKeepsAlive = head.keepsAlive && !isTunnel
+        switch head.framing {
+        case .none, .length: responseIsChunked = false
+        case .chunked, .untilClose:
+            responseIsChunked = !clientIsHTTP10
+            // HTTP/1.0 has no chunks: the end of the connection is the end of the body.
+            if clientIsHTTP10 { clientKeepsAlive = false }
+        }
+        // The rest of the request will not be read once the answer is out.
+        if worker.isDraining || !requestBody.isFinished { clientKeepsAlive = false }
+    }
+
+    private func responseFraming(_ isTunnel: Bool) -> ResponseFraming {
+        var framing = ResponseFraming()
+        framing.isChunked = responseIsChunked
+        framing.isTunnel = isTunnel
+        framing.closes = !clientKeepsAlive
+        framing.keepsHTTP10Alive = clientKeepsAlive && clientIsHTTP10
+        return framing
+    }
+
+    // MARK: - Body
+
+    /// Moves the response on until it ends, or one side has to be waited for.
+    func pumpResponse() {
+        guard let client else { return }
+        var moved = 0
+        while true {
+            var needsMore = true
+            if let instance, !instance.input.hasRun, instance.input.hasRaw, !responseBody.isFinished {
+                switch instance.input.decode(&responseBody, asChunks: responseIsChunked, &worker.trailers) {
+                case .malformed: return cutMalformed()
+                case .progress, .finished: needsMore = false
+                case .needsMore: break
+                }
+            }
+            guard let count = flushResponse(client) else { return }
+            moved += count
+            guard let instance, !responseBody.isFinished else { return complete() }
+            if !needsMore, instance.input.hasRaw { continue }
+            guard instance.isReadable else { return loop.setDeadline(instance, after: worker.options.bodyTimeout) }
+            guard moved < Self.turnBytes else { return loop.requeue(instance) }
+            guard readResponse(instance) else { return }
+        }
+    }
+
+    private func cutMalformed() {
+        worker.counters.malformedResponses += 1
+        cutResponse()
+    }
+
+    /// Reads once. `false`: it must be waited for, or the exchange is over.
+    private func readResponse(_ instance: InstanceConnection) -> Bool {
+        switch instance.fillInput() {
+        case .bytes: return true
+        case .wouldBlock: loop.setDeadline(instance, after: worker.options.bodyTimeout)
+        case .end:
+            guard responseBody.mayEndWithStream else {
+                cutResponse()
+                return false
+            }
+            responseBody = BodyDecoder(.none)
+            if !responseIsChunked || instance.input.endChunks(buffers) { return true }
+            cutResponse()
+        case .failed, .noBuffer, .full: cutResponse()
+        }
+        return false
+    }
+
+    /// Sends heads and the run, together where both are there. `nil`: the client must be waited for or is gone.
+    private func flushResponse(_ client: ClientConnection) -> Int? {
+        var total = 0
+        if let instance, instance.input.hasRun, !client.output.isEmpty, client.output.absorb(instance.input.run) {
+            instance.input.consumeRun(instance.input.run.count)
+        }
+        while true {
+            let head = client.output.bytes
+            let run = instance?.input.run ?? UnsafeRawBufferPointer(start: nil, count: 0)
+            if head.isEmpty && run.isEmpty { break }
+            guard client.isWritable else { return nil }
+            switch sendParts(client, head, run) {
+            case .count(let count):
+                total += count
+                let ofHead = min(count, head.count)
+                client.output.consume(ofHead)
+                instance?.input.consumeRun(count - ofHead)
+                if count < head.count + run.count {
+                    blockedOnClient(client)
+                    return nil
+                }
+            case .wouldBlock:
+                blockedOnClient(client)
+                return nil
+            case .failed:
+                client.close()
+                return nil
+            }
+        }
+        worker.counters.bytesToClients &+= UInt64(total)
+        client.output.release(buffers)
+        return total
+    }
+
+    private func sendParts(
+        _ client: ClientConnection, _ head: UnsafeRawBufferPointer, _ run: UnsafeRawBufferPointer
+    ) -> IOResult {
+        if run.isEmpty { return client.socket.send(head.baseAddress!, head.count) }
+        if head.isEmpty { return client.socket.send(run.baseAddress!, run.count) }
+        return client.socket.send(head, run)
+    }
+
+    private func blockedOnClient(_ client: ClientConnection) {
+        client.isWritable = false
+        loop.setDeadline(client, after: worker.options.bodyTimeout)
+        if let instance { loop.clearDeadline(instance) }
+    }
+}

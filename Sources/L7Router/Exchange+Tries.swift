@@ -1,0 +1,110 @@
+import HTTPCodec
+import MeshCore
+import Reactor
+
+// Choosing an instance, and choosing another one.
+
+extension Exchange {
+    /// Picks an instance and gets a connection to it: a pooled one, or a fresh one.
+    func connect() {
+        guard let picked = worker.balancer.pick(pool, tried: tried) else {
+            return refuse(dials == 0 && repeats == 0 ? .noInstance : lastFailure)
+        }
+        choose(picked)
+        if let pooled = takePooled(picked) {
+            instance = pooled
+            pooled.exchange = self
+            // Until the request is out the instance owes nothing.
+            return sendRequest()
+        }
+        dial(picked)
+    }
+
+    private func choose(_ picked: Endpoint) {
+        if let endpoint { worker.balancer.ended(endpoint) }
+        endpoint = picked
+        worker.balancer.began(picked)
+    }
+
+    /// A pooled connection. What must not be sent twice only goes on one that the instance has not closed meanwhile.
+    private func takePooled(_ picked: Endpoint) -> InstanceConnection? {
+        while let pooled = worker.pool.take(picked) {
+            if method.isIdempotent && isReplayable || !pooled.isStale { return pooled }
+            pooled.close()
+        }
+        return nil
+    }
+
+    private func dial(_ picked: Endpoint) {
+        dials += 1
+        let socket: Socket
+        do {
+            socket = try Socket.dial(picked.address)
+        } catch {
+            return dialRefused(error)
+        }
+        let connection = InstanceConnection(socket, picked, worker)
+        guard (try? loop.attach(connection, socket)) != nil else {
+            connection.close()
+            return refuse(.overloaded)
+        }
+        instance = connection
+        connection.exchange = self
+        loop.setDeadline(connection, after: worker.options.connectTimeout)
+    }
+
+    // MARK: - Failures
+
+    func dialFailed(_ error: SystemError) {
+        dropInstance()
+        dialRefused(error)
+    }
+
+    /// Nothing was sent, so any request may go elsewhere.
+    private func dialRefused(_ error: SystemError) {
+        guard let endpoint else { return }
+        worker.counters.dialFailures += 1
+        // A shortage of our own says nothing about the instance.
+        if !error.isShortage { worker.dialed(endpoint, error) }
+        lastFailure = Self.answer(error)
+        tried.insert(endpoint.id)
+        guard dials < worker.options.dialAttempts else { return refuse(lastFailure) }
+        tryAgain()
+    }
+
+    /// The connection broke before the response's head. The request may go elsewhere if it never reached the instance,
+    /// or if it may be repeated and is still here as a whole.
+    func instanceFailed(_ error: SystemError) {
+        guard let instance else { return }
+        guard response == .awaited else { return cutResponse() }
+        let gotBytes = instance.input.hasRaw
+        let wasReused = instance.isReused
+        dropInstance()
+        lastFailure = .connectionTerminated
+        let mayRepeat = isReplayable && !gotBytes && (!requestIsBegun || method.isIdempotent)
+        guard mayRepeat, repeats < worker.options.retries, client?.output.isEmpty == true else {
+            return refuse(.connectionTerminated)
+        }
+        // A pooled connection that the instance had closed says nothing against the instance, but its like are as old.
+        if let endpoint {
+            if wasReused { worker.pool.close(endpoint) } else { tried.insert(endpoint.id) }
+        }
+        tryAgain()
+    }
+
+    private func tryAgain() {
+        repeats += 1
+        worker.counters.retries += 1
+        (requestIsBegun, requestIsSent, requestIsBroken) = (false, false, false)
+        request.rewind()
+        connect()
+    }
+
+    private static func answer(_ error: SystemError) -> ErrorResponse {
+        switch error.code {
+        case SystemError.timedOut: .connectionTimeout
+        case SystemError.connectionRefused, SystemError.connectionReset: .connectionRefused
+        default: error.isShortage ? .overloaded : .connectionFailed
+        }
+    }
+}

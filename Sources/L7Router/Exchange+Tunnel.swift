@@ -1,0 +1,129 @@
+import HTTPCodec
+import Reactor
+
+// After an upgrade: bytes both ways, each side ended on its own.
+
+extension Exchange {
+    func beginTunnel() {
+        worker.counters.upgrades += 1
+        response = .tunnel
+        requestBody = BodyDecoder(.untilClose)
+        responseBody = BodyDecoder(.untilClose)
+        clientKeepsAlive = false
+        pumpTunnel()
+    }
+
+    func pumpTunnel() {
+        guard let client, let instance else { return }
+        setTunnelDeadline(client, instance)
+        guard flushOutput(client) else { return }
+        guard pumpToInstance(client, instance), self.client != nil else { return }
+        guard pumpToClient(client, instance), self.client != nil else { return }
+        if tunnelClientEnded && tunnelInstanceEnded { client.close() }
+    }
+
+    private func setTunnelDeadline(_ client: ClientConnection, _ instance: InstanceConnection) {
+        loop.clearDeadline(client)
+        loop.clearDeadline(instance)
+        if worker.options.tunnelIdleTimeout > 0 { loop.setDeadline(instance, after: worker.options.tunnelIdleTimeout) }
+    }
+
+    /// The head of the 101 goes out before anything else. `false`: it has to wait, or the client is gone.
+    private func flushOutput(_ client: ClientConnection) -> Bool {
+        guard !client.output.isEmpty else { return true }
+        guard client.isWritable else { return false }
+        switch client.output.flush(client.socket, buffers, &worker.counters.bytesToClients) {
+        case .done: return true
+        case .blocked: client.isWritable = false
+        case .failed: client.close()
+        }
+        return false
+    }
+
+    /// `false`: the tunnel is over.
+    private func pumpToInstance(_ client: ClientConnection, _ instance: InstanceConnection) -> Bool {
+        var moved = 0
+        while !tunnelClientEnded {
+            if !client.input.hasRun { _ = client.input.decode(&requestBody, asChunks: false, &worker.trailers) }
+            while client.input.hasRun {
+                guard instance.isWritable else { return true }
+                let run = client.input.run
+                guard case .count(let count) = relay(run, to: instance.socket, &instance.isWritable) else {
+                    return endTunnel()
+                }
+                client.input.consumeRun(count)
+                moved += count
+                worker.counters.bytesFromClients &+= UInt64(count)
+            }
+            guard client.isReadable else { return release(&client.input) }
+            guard moved < Self.turnBytes else {
+                loop.requeue(client)
+                return true
+            }
+            switch client.fillInput() {
+            case .bytes: break
+            case .wouldBlock: return release(&client.input)
+            case .end:
+                tunnelClientEnded = true
+                instance.socket.shutdownWrite()
+                return release(&client.input)
+            case .failed, .noBuffer, .full: return endTunnel()
+            }
+        }
+        return true
+    }
+
+    /// `false`: the tunnel is over.
+    private func pumpToClient(_ client: ClientConnection, _ instance: InstanceConnection) -> Bool {
+        var moved = 0
+        while !tunnelInstanceEnded {
+            if !instance.input.hasRun { _ = instance.input.decode(&responseBody, asChunks: false, &worker.trailers) }
+            while instance.input.hasRun {
+                guard client.isWritable else { return true }
+                let run = instance.input.run
+                guard case .count(let count) = relay(run, to: client.socket, &client.isWritable) else {
+                    return endTunnel()
+                }
+                instance.input.consumeRun(count)
+                moved += count
+                worker.counters.bytesToClients &+= UInt64(count)
+            }
+            guard instance.isReadable else { return release(&instance.input) }
+            guard moved < Self.turnBytes else {
+                loop.requeue(client)
+                return true
+            }
+            switch instance.fillInput() {
+            case .bytes: break
+            case .wouldBlock: return release(&instance.input)
+            case .end:
+                tunnelInstanceEnded = true
+                client.socket.shutdownWrite()
+                return release(&instance.input)
+            case .failed, .noBuffer, .full: return endTunnel()
+            }
+        }
+        return true
+    }
+
+    /// Sends once; a full socket is 0 bytes and no longer writable.
+    private func relay(_ run: UnsafeRawBufferPointer, to socket: Socket, _ isWritable: inout Bool) -> IOResult {
+        let result = socket.send(run.baseAddress!, run.count)
+        if case .wouldBlock = result {
+            isWritable = false
+            return .count(0)
+        }
+        if case .count(let count) = result, count < run.count { isWritable = false }
+        return result
+    }
+
+    private func release(_ input: inout Pump) -> Bool {
+        input.releaseIfEmpty(buffers)
+        return true
+    }
+
+    private func endTunnel() -> Bool {
+        client?.reset()
+        return false
+    }
+}

@@ -1,0 +1,246 @@
+import HTTPCodec
+import MeshCore
+import NetAddress
+import Reactor
+
+/// One request and its response: the pick, the tries, and both bodies. It lives from a parsed head to the last byte of
+/// the answer, then goes back to the worker for another.
+///
+/// The request's head, rendered for instances, is kept until the first byte of a response, so that the request can go to
+/// another instance. Reading and writing of either side happens here, in `Exchange+Request` and `Exchange+Response`;
+/// the decision to try again in `Exchange+Tries`.
+final class Exchange {
+    /// How far the response has come.
+    enum Response {
+        case awaited
+        /// The head has been handed on.
+        case body
+        /// Upgraded: bytes both ways until both sides have ended.
+        case tunnel
+    }
+
+    let worker: HTTPWorker
+    unowned(unsafe) var client: ClientConnection?
+    var instance: InstanceConnection?
+    var endpoint: Endpoint?
+    var pool: Int32 = -1
+    var tried = TriedEndpoints()
+    var dials = 0
+    var repeats = 0
+    var interims = 0
+
+    var method = RequestHead.Method.other
+    var clientIsHTTP10 = false
+    /// Whether another request may follow; becomes false when meshd decides so.
+    var clientKeepsAlive = true
+    /// The client said that none will.
+    var clientAskedToClose = false
+    var asksUpgrade = false
+    var startedNanoseconds: UInt64 = 0
+
+    /// The request as instances get it: head and, where it fits, body.
+    var request = OutputBuffer()
+    var requestBody = BodyDecoder(.none)
+    var requestIsChunked = false
+    /// Everything of the request lies in `request`: it can be sent again from there.
+    var isReplayable = true
+    /// All of the request has been sent to the present instance.
+    var requestIsSent = false
+    /// Bytes of the request have been sent to the present instance.
+    var requestIsBegun = false
+    /// The instance takes no more of the request; what it answers may still come.
+    var requestIsBroken = false
+
+    var response = Response.awaited
+    var responseBody = BodyDecoder(.none)
+    var responseIsChunked = false
+    var instanceKeepsAlive = false
+    var status = 0
+    var tunnelClientEnded = false
+    var tunnelInstanceEnded = false
+    var accessLine = AccessLine()
+    /// What to answer when no instance is left to try.
+    var lastFailure = ErrorResponse.noInstance
+
+    /// Bytes moved for one side in one turn at the most; the rest waits for the next turn.
+    static let turnBytes = 1 << 20
+
+    init(_ worker: HTTPWorker) { self.worker = worker }
+
+    var loop: EventLoop { worker.loop }
+    var buffers: BufferPool { worker.loop.buffers }
+
+    // MARK: - Start
+
+    /// Begins with the head that the worker's scratch holds; it took `headLength` bytes of the client's input.
+    func start(_ client: ClientConnection, headLength: Int) {
+        self.client = client
+        let head = worker.requestHead
+        worker.counters.requests += 1
+        startedNanoseconds = loop.nowNanoseconds
+        method = head.method
+        clientIsHTTP10 = head.minorVersion == 0
+        clientKeepsAlive = head.keepsAlive
+        clientAskedToClose = !head.keepsAlive
+        asksUpgrade = head.options.contains(.upgrade) && !clientIsHTTP10
+        requestBody = BodyDecoder(head.framing)
+        requestIsChunked = head.framing == .chunked
+        let raw = client.input.raw
+        if worker.accessLog != nil { accessLine.begin(head, raw.baseAddress!) }
+        let route = chooseRoute(head, raw.baseAddress!)
+        let isRendered = route == nil && renderRequest(head, raw)
+        client.input.consumeRaw(headLength)
+        if let route { return refuse(route) }
+        guard isRendered else { return refuse(request.buffer == nil ? .overloaded : ErrorResponse(.headTooLarge)) }
+        takeEarlyBody(client)
+        guard self.client != nil else { return }
+        if requestBody.isFinished { client.input.releaseIfEmpty(buffers) }
+        connect()
+    }
+
+    /// Sets the pool; an answer where there is none.
+    private func chooseRoute(_ head: RequestHead, _ base: UnsafeRawPointer) -> ErrorResponse? {
+        guard let client else { return .noService }
+        if asksUpgrade, !requestBody.isFinished { return ErrorResponse(.bodyOnUpgrade) }
+        guard client.binding.isWeb else {
+            pool = client.binding.pool
+            return pool < 0 ? .noService : nil
+        }
+        switch worker.balancer.route(host: head.host.bytes(in: base), path: head.path.bytes(in: base)) {
+        case .pool(let found): pool = found
+        case .unknownHost: return .unknownHost(worker.options.unknownHostStatus)
+        }
+        return nil
+    }
+
+    private func renderRequest(_ head: RequestHead, _ raw: UnsafeRawBufferPointer) -> Bool {
+        guard let client, var writer = request.writer(buffers) else { return false }
+        writer.appendRequest(head, &worker.trailers.fields, from: raw.baseAddress!, peer: client.peer.ip)
+        request.commit(writer)
+        return !writer.hasOverflowed
+    }
+
+    // MARK: - Answers made here
+
+    /// Answers instead of an instance. Only before any byte of a response went out.
+    func refuse(_ answer: ErrorResponse) {
+        guard let client else { return }
+        dropInstance()
+        // An unread body would be taken for the next request.
+        let closes = !clientKeepsAlive || worker.isDraining || !requestBody.isFinished
+        status = answer.status
+        worker.counters.madeHere += 1
+        accessLine.error = answer.error
+        request.release(buffers)
+        guard client.output.append(answer, closes: closes, isHead: method == .head, buffers) else {
+            return client.close()
+        }
+        clientKeepsAlive = !closes
+        responseBody = BodyDecoder(.none)
+        response = .body
+        pumpResponse()
+    }
+
+    // MARK: - End
+
+    /// The answer is complete and handed to the kernel.
+    func complete() {
+        guard let client else { return }
+        let keepAlive = clientKeepsAlive && requestBody.isFinished && !worker.isDraining
+        if let instance {
+            if instanceKeepsAlive && requestIsSent && !requestIsBroken {
+                self.instance = nil
+                instance.rest()
+            } else {
+                dropInstance()
+            }
+        }
+        let clientCloses = clientAskedToClose && requestBody.isFinished
+        settle()
+        client.exchangeEnded(keepAlive: keepAlive, clientCloses: clientCloses)
+    }
+
+    /// The client's connection is closed; nobody waits for the answer.
+    func abandon() {
+        if status == 0 { worker.counters.clientAborts += 1 }
+        accessLine.error = accessLine.error ?? "client_abort"
+        dropInstance()
+        settle()
+    }
+
+    /// Counts the exchange and goes back to the worker.
+    private func settle() {
+        if let endpoint { worker.balancer.ended(endpoint) }
+        if status > 0 {
+            worker.counters.countResponse(status)
+            worker.counters.countLatency(loop.nowNanoseconds &- startedNanoseconds)
+        }
+        if let log = worker.accessLog, let client {
+            accessLine.end(log, client.peer, status, loop.nowNanoseconds &- startedNanoseconds, endpoint?.address, repeats)
+        }
+        request.release(buffers)
+        reset()
+        worker.giveBack(self)
+    }
+
+    private func reset() {
+        client = nil
+        instance = nil
+        endpoint = nil
+        tried = TriedEndpoints()
+        (dials, repeats, interims, status) = (0, 0, 0, 0)
+        (isReplayable, requestIsSent, requestIsBegun, requestIsBroken) = (true, false, false, false)
+        (response, responseIsChunked, instanceKeepsAlive) = (.awaited, false, false)
+        (tunnelClientEnded, tunnelInstanceEnded) = (false, false)
+        accessLine.error = nil
+    }
+
+    /// Closes the instance's connection and forgets the pick.
+    func dropInstance() {
+        if let instance {
+            self.instance = nil
+            instance.close()
+        }
+    }
+
+    // MARK: - Events of the client
+
+    func clientReadable() {
+        if response == .tunnel { return pumpTunnel() }
+        // Between the end of the request and the end of the response nothing is read: the next request waits.
+        if !requestBody.isFinished, instance?.state == .active { pumpRequest() }
+    }
+
+    func clientWritable() {
+        if response == .tunnel { return pumpTunnel() }
+        if let client { loop.clearDeadline(client) }
+        if response == .body { pumpResponse() }
+    }
+
+    func clientTimedOut() {
+        worker.counters.timeouts += 1
+        if response == .awaited, status == 0, client?.output.isEmpty == true {
+            clientKeepsAlive = false
+            refuse(.requestTimeout)
+        } else {
+            cutResponse()
+        }
+    }
+
+    /// The client's connection was reset.
+    func clientGone() { client?.close() }
+
+    func resume() {
+        if response == .tunnel { return pumpTunnel() }
+        if !requestBody.isFinished, instance?.state == .active { pumpRequest() }
+        guard client != nil else { return }
+        if response == .body { pumpResponse() } else if let instance, instance.isReadable { instanceReadable() }
+    }
+
+    /// Ends the client's connection so that the part of an answer it got cannot be taken for the whole.
+    func cutResponse() {
+        worker.counters.cutResponses += 1
+        accessLine.error = accessLine.error ?? "response_cut"
+        client?.reset()
+    }
+}

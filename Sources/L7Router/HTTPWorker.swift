@@ -1,0 +1,119 @@
+import HTTPCodec
+public import MeshCore
+public import NetAddress
+public import Reactor
+
+/// The HTTP side of one worker: its client connections, its pool of instance connections, its scratch space.
+public final class HTTPWorker {
+    let loop: EventLoop
+    let balancer: Balancer
+    let options: RouterOptions
+    let pool: InstancePool
+    let accessLog: AccessLog?
+    var counters = RouterCounters()
+    /// Scratch of one parse; nothing in it outlives the call that filled it.
+    var requestHead = RequestHead()
+    var responseHead = ResponseHead()
+    var trailers: TrailerContext
+    var isDraining = false
+    /// Told of dial results that the health of an instance depends on.
+    let dialed: (_ endpoint: Endpoint, _ failure: SystemError?) -> Void
+    private var spare: [Exchange] = []
+    private unowned(unsafe) var newest: ClientConnection?
+    private var openClients = 0
+    private var whenEmpty: (() -> Void)?
+
+    /// - Parameter dialed: called for each failed dial, and for the first one that succeeds after a failure.
+    public init(
+        loop: EventLoop, balancer: Balancer, options: RouterOptions, accessLog: AccessLog?,
+        dialed: @escaping (_ endpoint: Endpoint, _ failure: SystemError?) -> Void
+    ) {
+        self.loop = loop
+        self.balancer = balancer
+        self.options = options
+        self.accessLog = accessLog
+        self.dialed = dialed
+        pool = InstancePool(limitPerEndpoint: options.idlePerEndpoint)
+        trailers = TrailerContext(fields: FieldTable(), limits: options.limits)
+        spare.reserveCapacity(1024)
+    }
+
+    deinit { trailers.fields.deallocate() }
+
+    /// Serves a connection that a listener accepted.
+    public func serve(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding) {
+        let connection = ClientConnection(socket, peer, binding, self)
+        guard (try? loop.attach(connection, socket)) != nil else { return socket.close() }
+        counters.connectionsAccepted += 1
+        loop.setDeadline(connection, after: options.headTimeout)
+    }
+
+    /// Lets go of idle connections to endpoints that are no more.
+    public func snapshotChanged() { pool.closeGone(balancer.snapshot) }
+
+    public func counted() -> RouterCounters {
+        var copy = counters
+        copy.connectionsOpen = UInt64(openClients)
+        copy.buffersRefused = loop.buffers.refusedLeases
+        return copy
+    }
+
+    // MARK: - Ending
+
+    /// How long a silent connection may still bring a request that was under way when the drain began.
+    private static let drainIdleNanoseconds: UInt64 = 1_000_000_000
+
+    /// Lets exchanges in flight finish, each with `Connection: close`; `done` is called when no client is left.
+    public func drain(done: @escaping () -> Void) {
+        isDraining = true
+        whenEmpty = done
+        if openClients == 0 { return finishDrain() }
+        forEachClient { client in
+            if client.isIdle { loop.setDeadline(client, after: Self.drainIdleNanoseconds) }
+        }
+    }
+
+    /// Ends every client connection at once.
+    public func closeAll() { forEachClient { $0.close() } }
+
+    private func finishDrain() {
+        pool.closeAll()
+        let done = whenEmpty
+        whenEmpty = nil
+        done?()
+    }
+
+    // MARK: - Clients
+
+    func insert(_ client: ClientConnection) {
+        client.next = newest
+        newest?.previous = client
+        newest = client
+        openClients += 1
+    }
+
+    func remove(_ client: ClientConnection) {
+        if let previous = client.previous { previous.next = client.next } else { newest = client.next }
+        client.next?.previous = client.previous
+        client.previous = nil
+        client.next = nil
+        openClients -= 1
+        if openClients == 0, whenEmpty != nil { finishDrain() }
+    }
+
+    private func forEachClient(_ body: (ClientConnection) -> Void) {
+        var next = newest
+        while let client = next {
+            next = client.next
+            body(client)
+        }
+    }
+
+    // MARK: - Exchanges
+
+    func takeExchange() -> Exchange { spare.popLast() ?? Exchange(self) }
+
+    func giveBack(_ exchange: Exchange) {
+        if spare.count < 1024 { spare.append(exchange) }
+    }
+}

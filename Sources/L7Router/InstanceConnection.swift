@@ -1,0 +1,134 @@
+import HTTPCodec
+import MeshCore
+import NetAddress
+import Reactor
+
+/// A connection to an instance: dialled for an exchange, kept in the pool between exchanges.
+final class InstanceConnection: Handler {
+    enum State {
+        case connecting, active, idle, closed
+    }
+
+    let worker: HTTPWorker
+    let endpoint: Endpoint
+    private(set) var socket: Socket
+    private(set) var state = State.connecting
+    /// It has served an exchange before.
+    private(set) var isReused = false
+    var input = Pump()
+    var isReadable = false
+    var isWritable = false
+    private(set) var sawPeerClose = false
+    private(set) var inputEnded = false
+    unowned(unsafe) var exchange: Exchange?
+    /// Neighbours in the pool's list of idle connections.
+    unowned(unsafe) var newer: InstanceConnection?
+    unowned(unsafe) var older: InstanceConnection?
+
+    init(_ socket: Socket, _ endpoint: Endpoint, _ worker: HTTPWorker) {
+        self.socket = socket
+        self.endpoint = endpoint
+        self.worker = worker
+        worker.counters.instanceConnectionsOpened += 1
+        worker.counters.instanceConnectionsOpen += 1
+    }
+
+    // MARK: - Events
+
+    override func ready(_ readiness: Readiness) {
+        switch state {
+        case .connecting: connected(readiness)
+        case .active: active(readiness)
+        case .idle: close()  // It closed, or sent what nobody asked for.
+        case .closed: break
+        }
+    }
+
+    private func connected(_ readiness: Readiness) {
+        guard readiness.contains(.writable) || !readiness.isDisjoint(with: [.error, .hangup]) else { return }
+        let code = readiness.isDisjoint(with: [.error, .hangup]) ? 0 : socket.takeError()
+        guard code == 0, readiness.isDisjoint(with: [.error, .hangup]) else {
+            exchange?.dialFailed(SystemError("connect", code == 0 ? SystemError.connectionReset : code))
+            return
+        }
+        state = .active
+        isWritable = true
+        worker.loop.clearDeadline(self)
+        exchange?.instanceConnected()
+        if state == .active, readiness.contains(.readable) { active(readiness) }
+    }
+
+    private func active(_ readiness: Readiness) {
+        if readiness.contains(.readable) || readiness.contains(.peerClosed) { isReadable = true }
+        if !readiness.isDisjoint(with: [.peerClosed, .error, .hangup]) {
+            sawPeerClose = true
+            isReadable = true
+        }
+        if readiness.contains(.writable), !isWritable {
+            isWritable = true
+            exchange?.instanceWritable()
+        }
+        if state == .active, isReadable { exchange?.instanceReadable() }
+    }
+
+    override func resume() {
+        if state == .active { exchange?.resume() }
+    }
+
+    override func deadlineReached() {
+        switch state {
+        case .connecting: exchange?.dialFailed(SystemError("connect", SystemError.timedOut))
+        case .active: exchange?.instanceTimedOut()
+        case .idle: close()
+        case .closed: break
+        }
+    }
+
+    func fillInput() -> Pump.Fill {
+        let result = input.fill(socket, worker.loop.buffers)
+        switch result {
+        case .bytes(let isDrained): if isDrained, !sawPeerClose { isReadable = false }
+        case .wouldBlock: isReadable = false
+        case .end:
+            inputEnded = true
+            isReadable = false
+        default: break
+        }
+        return result
+    }
+
+    // MARK: - Pool
+
+    /// Serves an exchange again.
+    func reuse() {
+        state = .active
+        isReused = true
+    }
+
+    /// Goes back to the pool, or is closed where it cannot serve another exchange.
+    func rest() {
+        exchange = nil
+        guard state == .active, !sawPeerClose, !input.hasRaw, worker.balancer.isAlive(endpoint), !isReadable || !isStale
+        else { return close() }
+        isReadable = false
+        input.release(worker.loop.buffers)
+        state = .idle
+        guard worker.pool.insert(self) else { return close() }
+        worker.loop.setDeadline(self, after: worker.options.instanceIdleTimeout)
+    }
+
+    /// Whether the instance has closed meanwhile, though no event has told so yet. Costs a system call.
+    var isStale: Bool { socket.hasPendingEnd() }
+
+    func close() {
+        guard state != .closed else { return }
+        if state == .idle { worker.pool.remove(self) }
+        state = .closed
+        exchange = nil
+        worker.loop.detach(self)
+        socket.close()
+        socket = .none
+        input.release(worker.loop.buffers)
+        worker.counters.instanceConnectionsOpen -= 1
+    }
+}

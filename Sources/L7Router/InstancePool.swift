@@ -1,0 +1,100 @@
+import MeshCore
+
+/// One worker's idle connections by endpoint. The newest is taken first: it is the least likely to have been closed.
+final class InstancePool {
+    private struct Shelf {
+        var newest: Unmanaged<InstanceConnection>?
+        var count: Int32 = 0
+        var incarnation: UInt32 = 0
+    }
+
+    private var shelves: UnsafeMutablePointer<Shelf>
+    private var capacity = 64
+    private let limit: Int32
+    private(set) var count = 0
+
+    init(limitPerEndpoint: Int) {
+        limit = Int32(clamping: limitPerEndpoint)
+        shelves = .allocate(capacity: capacity)
+        shelves.initialize(repeating: Shelf(), count: capacity)
+    }
+
+    deinit { shelves.deallocate() }
+
+    func take(_ endpoint: Endpoint) -> InstanceConnection? {
+        guard endpoint.id < capacity else { return nil }
+        let shelf = shelves + Int(endpoint.id)
+        guard shelf.pointee.incarnation == endpoint.incarnation,
+            let newest = shelf.pointee.newest?.takeUnretainedValue()
+        else { return nil }
+        remove(newest)
+        newest.reuse()
+        return newest
+    }
+
+    /// `false`: the shelf is full.
+    func insert(_ connection: InstanceConnection) -> Bool {
+        let endpoint = connection.endpoint
+        if endpoint.id >= capacity { grow(Int(endpoint.id)) }
+        let shelf = shelves + Int(endpoint.id)
+        if shelf.pointee.incarnation != endpoint.incarnation {
+            close(shelf)
+            shelf.pointee = Shelf(newest: nil, count: 0, incarnation: endpoint.incarnation)
+        }
+        guard shelf.pointee.count < limit else { return false }
+        let below = shelf.pointee.newest?.takeUnretainedValue()
+        connection.older = below
+        connection.newer = nil
+        below?.newer = connection
+        shelf.pointee.newest = .passUnretained(connection)
+        shelf.pointee.count += 1
+        count += 1
+        return true
+    }
+
+    func remove(_ connection: InstanceConnection) {
+        let shelf = shelves + Int(connection.endpoint.id)
+        if let newer = connection.newer {
+            newer.older = connection.older
+        } else {
+            shelf.pointee.newest = connection.older.map { .passUnretained($0) }
+        }
+        connection.older?.newer = connection.newer
+        connection.newer = nil
+        connection.older = nil
+        shelf.pointee.count -= 1
+        count -= 1
+    }
+
+    /// Closes what leads to endpoints that the snapshot no longer has.
+    func closeGone(_ snapshot: Snapshot) {
+        guard count > 0 else { return }
+        for id in 0..<capacity where shelves[id].count > 0 {
+            if snapshot.incarnations[id] != shelves[id].incarnation { close(shelves + id) }
+        }
+    }
+
+    /// Closes what leads to one endpoint.
+    func close(_ endpoint: Endpoint) {
+        if Int(endpoint.id) < capacity { close(shelves + Int(endpoint.id)) }
+    }
+
+    func closeAll() {
+        for id in 0..<capacity { close(shelves + id) }
+    }
+
+    private func close(_ shelf: UnsafeMutablePointer<Shelf>) {
+        while let newest = shelf.pointee.newest?.takeUnretainedValue() { newest.close() }
+    }
+
+    private func grow(_ id: Int) {
+        var larger = capacity
+        while larger <= id { larger *= 2 }
+        let moved = UnsafeMutablePointer<Shelf>.allocate(capacity: larger)
+        moved.moveInitialize(from: shelves, count: capacity)
+        (moved + capacity).initialize(repeating: Shelf(), count: larger - capacity)
+        shelves.deallocate()
+        shelves = moved
+        capacity = larger
+    }
+}

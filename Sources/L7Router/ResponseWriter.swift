@@ -1,0 +1,30 @@
+import HTTPCodec
+
+/// What the head that the client gets says of its body and its connection.
+struct ResponseFraming {
+    var isChunked = false
+    var isTunnel = false
+    var closes = false
+    var keepsHTTP10Alive = false
+}
+
+extension HeadWriter {
+    /// Renders the head that the client gets.
+    mutating func appendResponse(
+        _ head: ResponseHead, _ fields: FieldTable, from base: UnsafeRawPointer, framing: ResponseFraming
+    ) {
+        appendStatusLine(head, from: base)
+        appendFields(fields, from: base)
+        if framing.isChunked { append("Transfer-Encoding: chunked\r\n") }
+        if framing.isTunnel {
+            append("Connection: Upgrade\r\nUpgrade: ")
+            append(fields.fields[Int(head.upgradeField)].value.bytes(in: base))
+            append("\r\n")
+        } else if framing.closes {
+            append("Connection: close\r\n")
+        } else if framing.keepsHTTP10Alive {
+            append("Connection: keep-alive\r\n")
+        }
+        append("\r\n")
+    }
+}

@@ -1,0 +1,29 @@
+public import HTTPCodec
+
+/// Settings of the HTTP path. Times are nanoseconds.
+public struct RouterOptions: Sendable {
+    public var limits = MessageLimits()
+    /// From the first byte of a head, or from accepting, to its end.
+    public var headTimeout: UInt64 = 10_000_000_000
+    /// Between two reads or two writes of a body, on either side.
+    public var bodyTimeout: UInt64 = 60_000_000_000
+    public var connectTimeout: UInt64 = 3_000_000_000
+    /// From the end of the request to the head of the response.
+    public var responseTimeout: UInt64 = 60_000_000_000
+    /// A client's connection between two requests.
+    public var idleTimeout: UInt64 = 75_000_000_000
+    /// An instance's connection between two requests.
+    public var instanceIdleTimeout: UInt64 = 30_000_000_000
+    /// An upgraded connection without a byte either way; 0: none.
+    public var tunnelIdleTimeout: UInt64 = 0
+    /// Further tries of a request that may be repeated.
+    public var retries = 2
+    /// Dials for one request.
+    public var dialAttempts = 3
+    /// Status for a Host that no route takes: 404, or 503 as older meshes answered.
+    public var unknownHostStatus = 404
+    /// Idle connections kept for one instance by one worker.
+    public var idlePerEndpoint = 256
+
+    public init() {}
+}

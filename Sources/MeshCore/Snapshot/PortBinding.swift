@@ -1,0 +1,28 @@
+/// What one listener of one worker serves now. Its connections hold it, so that they follow a change of the listener and
+/// never reach a pool whose id was given to another service.
+public final class PortBinding {
+    private var poolID: Int32 = -1
+    private var web = false
+
+    public init(_ role: ListenerPlan.Role) { serve(role) }
+
+    public func serve(_ role: ListenerPlan.Role) {
+        web = role == .web
+        switch role {
+        case .web: poolID = -1
+        case .http(let pool), .relay(let pool): poolID = pool
+        }
+    }
+
+    /// The listener is gone; connections that live on find no pool.
+    public func retire() {
+        poolID = -1
+        web = false
+    }
+
+    /// Whether Host and path choose the pool.
+    public var isWeb: Bool { web }
+
+    /// The pool of a listener that serves one port; -1: none.
+    public var pool: Int32 { poolID }
+}
