@@ -1,1 +1,3 @@
-print("x")
+import Reactor
+
+Process.exit(Commands.run(Array(CommandLine.arguments.dropFirst())))

@@ -3,11 +3,13 @@
 public final class PortBinding {
     private var poolID: Int32 = -1
     private var web = false
+    private var relay = false
 
     public init(_ role: ListenerPlan.Role) { serve(role) }
 
     public func serve(_ role: ListenerPlan.Role) {
         web = role == .web
+        if case .relay = role { relay = true } else { relay = false }
         switch role {
         case .web: poolID = -1
         case .http(let pool), .relay(let pool): poolID = pool
@@ -22,6 +24,9 @@ public final class PortBinding {
 
     /// Whether Host and path choose the pool.
     public var isWeb: Bool { web }
+
+    /// Whether bytes are relayed as they are.
+    public var isRelay: Bool { relay }
 
     /// The pool of a listener that serves one port; -1: none.
     public var pool: Int32 { poolID }

@@ -38,6 +38,9 @@ public enum FileBytes {
         guard rename(temporary, path) == 0 else { throw SystemError("rename", errno) }
     }
 
+    /// Removes the file, if it is there.
+    public static func remove(_ path: String) { unlink(path) }
+
     private static func writeAll(_ fd: Int32, _ bytes: [UInt8]) throws(SystemError) {
         var rest = bytes[...]
         while !rest.isEmpty {

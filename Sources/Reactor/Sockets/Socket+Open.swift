@@ -27,6 +27,15 @@ extension Socket {
         return socket
     }
 
+    /// Fails where another program already listens on `address`, also one that shares its ports.
+    public static func checkFree(_ address: SocketAddress) throws(SystemError) {
+        let socket = try make(family(address.ip), SOCK_STREAM)
+        socket.set(SOL_SOCKET, SO_REUSEADDR)
+        if !address.ip.isV4 { socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY) }
+        try socket.bind(address)
+        socket.close()
+    }
+
     /// A UDP socket bound to `address`; unbound when `nil` (IPv4).
     public static func datagram(_ address: SocketAddress?) throws(SystemError) -> Socket {
         let socket = try make(address.map { family($0.ip) } ?? AF_INET, SOCK_DGRAM)

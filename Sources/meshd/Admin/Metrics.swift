@@ -1,0 +1,202 @@
+import AliasDNS
+import L4Proxy
+import L7Router
+import MeshCore
+
+/// The metrics page (Prometheus text exposition format 0.0.4). Every metric's name is here and nowhere else.
+enum Metrics {
+    static func page(_ state: NodeState) -> String {
+        var page = MetricsText()
+        node(state, &page)
+        http(state.reports.map(\.http), &page)
+        relay(state.reports.map(\.relay), &page)
+        workers(state.reports, &page)
+        instances(state, &page)
+        registries(state, &page)
+        probes(state, &page)
+        if let dns = state.dns { names(dns, &page) }
+        return page.text
+    }
+
+    private static func node(_ state: NodeState, _ page: inout MetricsText) {
+        page.gauge("meshd_info", "Version and node name.", [(["version": Version.text, "node": state.node], 1)])
+        page.gauge("meshd_uptime_seconds", "Seconds since start.", Double(state.uptimeNanoseconds) / 1e9)
+        page.gauge("meshd_ready", "1 when every worker routes by a snapshot.", state.control.isReady ? 1 : 0)
+        page.gauge("meshd_snapshot_generation", "Newest compiled snapshot.", Double(state.control.snapshot.generation))
+        page.gauge(
+            "meshd_snapshot_compile_seconds", "Time the newest snapshot took to compile.",
+            Double(state.control.compileNanoseconds) / 1e9)
+        page.gauge("meshd_problems", "Things that could not be had; status names them.", Double(state.control.problems.count))
+    }
+
+    private static func http(_ all: [RouterCounters], _ page: inout MetricsText) {
+        func sum(_ field: (RouterCounters) -> UInt64) -> Double { Double(all.reduce(0) { $0 + field($1) }) }
+        page.counter("meshd_http_connections_total", "Client connections accepted.", sum(\.connectionsAccepted))
+        page.gauge("meshd_http_connections", "Client connections open.", sum(\.connectionsOpen))
+        page.counter("meshd_http_requests_total", "Requests begun.", sum(\.requests))
+        page.counter(
+            "meshd_http_responses_total", "Responses by class.",
+            [
+                (["class": "1xx"], sum(\.responses.0)), (["class": "2xx"], sum(\.responses.1)),
+                (["class": "3xx"], sum(\.responses.2)), (["class": "4xx"], sum(\.responses.3)),
+                (["class": "5xx"], sum(\.responses.4)),
+            ])
+        page.counter("meshd_http_answers_made_total", "Answers that meshd made itself.", sum(\.madeHere))
+        page.counter("meshd_http_retries_total", "Requests tried on another instance or connection.", sum(\.retries))
+        page.counter("meshd_http_malformed_requests_total", "Requests refused as malformed.", sum(\.malformedRequests))
+        page.counter("meshd_http_malformed_responses_total", "Responses refused as malformed.", sum(\.malformedResponses))
+        page.counter("meshd_http_client_aborts_total", "Exchanges whose client left.", sum(\.clientAborts))
+        page.counter("meshd_http_cut_responses_total", "Responses that could not be finished.", sum(\.cutResponses))
+        page.counter("meshd_http_timeouts_total", "Timeouts of either side.", sum(\.timeouts))
+        page.counter("meshd_http_upgrades_total", "Connections upgraded.", sum(\.upgrades))
+        page.counter("meshd_http_received_bytes_total", "Body bytes from clients.", sum(\.bytesFromClients))
+        page.counter("meshd_http_sent_bytes_total", "Bytes to clients.", sum(\.bytesToClients))
+        page.counter("meshd_upstream_connections_total", "Connections to instances.", sum(\.instanceConnectionsOpened))
+        page.gauge("meshd_upstream_connections", "Connections to instances open.", sum(\.instanceConnectionsOpen))
+        page.counter("meshd_upstream_dial_failures_total", "Dials for HTTP that failed.", sum(\.dialFailures))
+        page.counter("meshd_buffers_refused_total", "Buffer leases refused at the limit.", sum(\.buffersRefused))
+        latency(all, &page)
+    }
+
+    private static func latency(_ all: [RouterCounters], _ page: inout MetricsText) {
+        var buckets = [UInt64](repeating: 0, count: RouterCounters.latencyBounds.count + 1)
+        for counters in all {
+            for index in buckets.indices { buckets[index] += counters.latencyBuckets[index] }
+        }
+        page.histogram(
+            "meshd_http_request_duration_seconds", "From a whole head to the end of the response.",
+            bounds: RouterCounters.latencyBounds.map { Double($0) / 1e9 }, buckets: buckets,
+            sum: Double(all.reduce(0) { $0 &+ $1.latencySumNanoseconds }) / 1e9)
+    }
+
+    private static func relay(_ all: [RelayCounters], _ page: inout MetricsText) {
+        func sum(_ field: (RelayCounters) -> UInt64) -> Double { Double(all.reduce(0) { $0 + field($1) }) }
+        page.counter("meshd_tcp_sessions_total", "Relayed connections accepted.", sum(\.sessionsAccepted))
+        page.gauge("meshd_tcp_sessions", "Relayed connections open.", sum(\.sessionsOpen))
+        page.counter("meshd_tcp_sessions_refused_total", "Ended because no instance could be reached.", sum(\.sessionsRefused))
+        page.counter("meshd_tcp_dial_failures_total", "Dials for relaying that failed.", sum(\.dialFailures))
+        page.counter("meshd_tcp_idle_timeouts_total", "Ended by the idle timeout.", sum(\.idleTimeouts))
+        page.counter("meshd_tcp_resets_total", "Ended by a reset.", sum(\.resets))
+        page.counter("meshd_tcp_received_bytes_total", "Bytes from clients.", sum(\.bytesFromClients))
+        page.counter("meshd_tcp_sent_bytes_total", "Bytes to clients.", sum(\.bytesToClients))
+    }
+
+    private static func workers(_ reports: [WorkerReport], _ page: inout MetricsText) {
+        func each(_ field: (WorkerReport) -> Int) -> [([String: String], Double)] {
+            reports.map { (["worker": "\($0.worker)"], Double(field($0))) }
+        }
+        page.counter("meshd_worker_turns_total", "Turns of the event loop.", each { Int($0.turns) })
+        page.gauge("meshd_worker_buffer_bytes", "Bytes leased from the buffer pool.", each(\.bufferBytes))
+        page.gauge("meshd_worker_handlers", "Descriptors and timers on the loop.", each(\.handlers))
+    }
+
+    private static func instances(_ state: NodeState, _ page: inout MetricsText) {
+        var counts: [[String: String]: Double] = [:]
+        for (name, entry) in state.control.catalogue.entries {
+            for possible in InstanceState.allCases { counts[["service": name, "state": possible.rawValue]] = 0 }
+            for instance in entry.instances {
+                counts[["service": name, "state": state.state(instance).state.rawValue], default: 0] += 1
+            }
+        }
+        let sorted = counts.sorted { ($0.key["service"]!, $0.key["state"]!) < ($1.key["service"]!, $1.key["state"]!) }
+        page.gauge("meshd_instances", "Instances by service and state.", sorted.map { ($0.key, $0.value) })
+    }
+
+    private static func registries(_ state: NodeState, _ page: inout MetricsText) {
+        func each(_ field: (SourceStatus) -> Double) -> [([String: String], Double)] {
+            state.sources.map { (["registry": $0.name], field($0)) }
+        }
+        page.counter("meshd_registry_events_total", "Events received.", each { Double($0.events) })
+        page.counter("meshd_registry_read_failures_total", "Reads that failed.", each { Double($0.failures) })
+        page.gauge(
+            "meshd_registry_last_read_failed", "1 while the last good state is in force because the newest was not.",
+            each { $0.problem == nil ? 0 : 1 })
+        page.gauge(
+            "meshd_registry_age_seconds", "Seconds since the last good state.",
+            each { source in source.lastEventNanoseconds.map { Double(state.nowNanoseconds &- $0) / 1e9 } ?? -1 })
+    }
+
+    private static func probes(_ state: NodeState, _ page: inout MetricsText) {
+        let counters = state.control.prober.counters
+        page.counter("meshd_probes_passed_total", "Probes passed.", Double(counters.passed))
+        page.counter("meshd_probes_failed_total", "Probes failed, timeouts included.", Double(counters.failed))
+        page.counter("meshd_probes_timed_out_total", "Probes failed at their timeout.", Double(counters.timedOut))
+    }
+
+    private static func names(_ dns: AliasDNSCounters, _ page: inout MetricsText) {
+        page.counter(
+            "meshd_dns_queries_total", "Queries by transport.",
+            [(["transport": "udp"], Double(dns.queriesUDP)), (["transport": "tcp"], Double(dns.queriesTCP))])
+        page.counter(
+            "meshd_dns_answers_total", "Answers by code.",
+            [
+                (["code": "NOERROR"], Double(dns.noError)), (["code": "FORMERR"], Double(dns.formatErrors)),
+                (["code": "SERVFAIL"], Double(dns.serverFailures)), (["code": "NXDOMAIN"], Double(dns.noSuchName)),
+                (["code": "NOTIMP"], Double(dns.notImplemented)), (["code": "REFUSED"], Double(dns.refused)),
+            ])
+        page.counter("meshd_dns_forwarded_total", "Queries forwarded.", Double(dns.forwarded))
+        page.counter("meshd_dns_forward_timeouts_total", "Forwarded queries without an answer.", Double(dns.forwardTimeouts))
+        page.counter("meshd_dns_malformed_total", "Queries that could not be read.", Double(dns.malformed))
+    }
+}
+
+/// Lines of the text format.
+struct MetricsText {
+    private(set) var text = ""
+
+    mutating func counter(_ name: String, _ help: String, _ value: Double) { write(name, help, "counter", [([:], value)]) }
+
+    mutating func counter(_ name: String, _ help: String, _ values: [([String: String], Double)]) {
+        write(name, help, "counter", values)
+    }
+
+    mutating func gauge(_ name: String, _ help: String, _ value: Double) { write(name, help, "gauge", [([:], value)]) }
+
+    mutating func gauge(_ name: String, _ help: String, _ values: [([String: String], Double)]) {
+        write(name, help, "gauge", values)
+    }
+
+    mutating func histogram(_ name: String, _ help: String, bounds: [Double], buckets: [UInt64], sum: Double) {
+        head(name, help, "histogram")
+        var total: UInt64 = 0
+        for (index, count) in buckets.enumerated() {
+            total += count
+            let bound = index < bounds.count ? "\(bounds[index])" : "+Inf"
+            line("\(name)_bucket", ["le": bound], Double(total))
+        }
+        line("\(name)_sum", [:], sum)
+        line("\(name)_count", [:], Double(total))
+    }
+
+    private mutating func write(_ name: String, _ help: String, _ kind: String, _ values: [([String: String], Double)]) {
+        head(name, help, kind)
+        for (labels, value) in values { line(name, labels, value) }
+    }
+
+    private mutating func head(_ name: String, _ help: String, _ kind: String) {
+        text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind)\n"
+    }
+
+    private mutating func line(_ name: String, _ labels: [String: String], _ value: Double) {
+        text += name
+        if !labels.isEmpty {
+            let parts = labels.sorted { $0.key < $1.key }.map { "\($0.key)=\"\(Self.escaped($0.value))\"" }
+            text += "{" + parts.joined(separator: ",") + "}"
+        }
+        // Whole numbers without a fraction, as people expect of counts.
+        text += value == value.rounded() && abs(value) < 1e15 ? " \(Int(value))\n" : " \(value)\n"
+    }
+
+    private static func escaped(_ value: String) -> String {
+        var result = ""
+        for character in value {
+            switch character {
+            case "\\": result += "\\\\"
+            case "\"": result += "\\\""
+            case "\n": result += "\\n"
+            default: result.append(character)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,114 @@
+import MeshCore
+import NetAddress
+
+/// `meshd status`: the node as JSON and as text.
+enum StatusPage {
+    static func json(_ state: NodeState) -> JSON {
+        let control = state.control
+        return .object([
+            ("version", .string(Version.text)), ("node", .string(state.node)),
+            ("uptimeSeconds", .int(Int(state.uptimeNanoseconds / 1_000_000_000))), ("ready", .bool(control.isReady)),
+            ("generation", .int(Int(control.snapshot.generation))),
+            ("workers", .array(workers(state))), ("registries", .array(state.sources.map { registry($0, state) })),
+            ("problems", .array(control.problems.map { .string($0) })),
+            ("services", .array(services(state))),
+        ])
+    }
+
+    private static func workers(_ state: NodeState) -> [JSON] {
+        state.control.installed.enumerated().map { index, generation in
+            let report = state.reports.first { $0.worker == index }
+            return .object([
+                ("worker", .int(index)), ("generation", .int(Int(generation))), ("answers", .bool(report != nil)),
+                ("connections", .int(Int(report?.http.connectionsOpen ?? 0))),
+                ("sessions", .int(Int(report?.relay.sessionsOpen ?? 0))),
+            ])
+        }
+    }
+
+    private static func registry(_ source: SourceStatus, _ state: NodeState) -> JSON {
+        .object([
+            ("name", .string(source.name)),
+            ("ageSeconds", source.lastEventNanoseconds.map { .double(Double(state.nowNanoseconds &- $0) / 1e9) } ?? .null),
+            ("problem", .optional(source.problem)), ("events", .int(source.events)),
+        ])
+    }
+
+    private static func services(_ state: NodeState) -> [JSON] {
+        let inFlight = state.inFlightByInstance()
+        return state.control.compiler.records.sorted { $0.key < $1.key }.map { name, record in
+            let spec = record.entry.spec
+            return .object([
+                ("name", .string(name)), ("vip", .optional(record.vip?.description)),
+                ("ports", .array(record.pools.keys.sorted().map { .int(Int($0)) })),
+                ("published", .array(spec.publishedPorts.map { .string(published($0)) })),
+                ("aliases", .array(spec.aliases.map { .string($0) })),
+                ("routes", .array(spec.routes.map { .string(route($0)) })),
+                ("policy", .string(spec.policy.rawValue)), ("scale", spec.scale.map { .int($0) } ?? .null),
+                ("instances", .array(record.entry.instances.map { instance($0, state, inFlight) })),
+            ])
+        }
+    }
+
+    static func published(_ port: PublishedPort) -> String {
+        let address = port.address.map { SocketAddress($0, port.port).description } ?? "\(port.port)"
+        return "\(address)->\(port.containerPort)/\(port.transport.rawValue)"
+    }
+
+    static func route(_ route: RouteSpec) -> String {
+        "\(route.scheme.rawValue)://\(route.host)\(route.path == "/" ? "" : route.path)->\(route.containerPort)"
+    }
+
+    private static func instance(_ instance: InstanceSpec, _ state: NodeState, _ inFlight: [InstanceKey: Int]) -> JSON {
+        let health = state.state(instance)
+        return .object([
+            ("id", .string(instance.id)), ("address", .string(instance.address.description)),
+            ("state", .string(health.state.rawValue)), ("cause", .optional(health.cause)),
+            ("inFlight", .int(inFlight[instance.key] ?? 0)), ("weight", .int(instance.weight)),
+            ("node", .optional(instance.node)), ("zone", .optional(instance.zone)),
+            ("version", .optional(instance.version)),
+        ])
+    }
+
+    // MARK: - Text
+
+    static func text(_ state: NodeState) -> String {
+        let control = state.control
+        let oldest = control.installed.min() ?? 0
+        var lines = [
+            "node \(state.node), meshd \(Version.text), \(control.isReady ? "ready" : "not ready"), "
+                + "generation \(control.snapshot.generation), on all workers \(oldest)"
+        ]
+        for source in state.sources {
+            let age = source.lastEventNanoseconds.map { "\((state.nowNanoseconds &- $0) / 1_000_000_000) s old" } ?? "not read yet"
+            lines.append("registry \(source.name): \(age)" + (source.problem.map { ", FAILED: \($0)" } ?? ""))
+        }
+        lines += control.problems.map { "problem: \($0)" }
+        let inFlight = state.inFlightByInstance()
+        for (name, record) in control.compiler.records.sorted(by: { $0.key < $1.key }) {
+            lines += service(name, record, state, inFlight)
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func service(
+        _ name: String, _ record: SnapshotCompiler.Record, _ state: NodeState, _ inFlight: [InstanceKey: Int]
+    ) -> [String] {
+        let spec = record.entry.spec
+        let seen = spec.scale.map { "\(record.entry.instances.count) of \($0) instances" } ?? "\(record.entry.instances.count) instances"
+        var lines = ["", "service \(name)  \(record.vip?.description ?? "no VIP")  \(seen)  \(spec.policy.rawValue)"]
+        let ports = record.pools.keys.sorted().map(String.init).joined(separator: ", ")
+        if !ports.isEmpty { lines.append("  ports      \(ports)") }
+        if !spec.publishedPorts.isEmpty {
+            lines.append("  published  " + spec.publishedPorts.map(published).joined(separator: ", "))
+        }
+        if !spec.aliases.isEmpty { lines.append("  aliases    " + spec.aliases.joined(separator: ", ")) }
+        if !spec.routes.isEmpty { lines.append("  routes     " + spec.routes.map(route).joined(separator: ", ")) }
+        for instance in record.entry.instances {
+            let health = state.state(instance)
+            let cause = health.cause.map { " (\($0))" } ?? ""
+            lines.append("  \(instance.id)  \(health.state.rawValue)\(cause)  in flight \(inFlight[instance.key] ?? 0)")
+        }
+        return lines
+    }
+}

@@ -1,0 +1,52 @@
+import Configuration
+import Reactor
+
+/// `meshd COMMAND …`: which command, and what the process exits with. 0: done; 1: failed; 2: bad input.
+enum Commands {
+    static let usage = """
+        usage: meshd COMMAND [ARGUMENT]...
+
+          run [--config FILE] [--registry URL]... [--FLAG VALUE]...   serve
+          demo [--once]                    a catalogue, instances and the mesh on loopback, with what to try
+          check FILE                       validate a catalogue or a configuration
+          status [--json] [--admin WHERE]  services, VIPs, ports, instances, health, in flight, generation
+          explain URL|ADDRESS:PORT [--header 'Host: NAME'] [--admin WHERE]
+                                           which rule, service and instances, and why
+          version
+
+        meshd run --help lists the flags. WHERE is ADDRESS:PORT or unix:PATH, \(defaultAdmin) when left out.
+
+        """
+
+    static let defaultAdmin = "127.0.0.1:9900"
+
+    static func run(_ arguments: [String]) -> Int32 {
+        let rest = Array(arguments.dropFirst())
+        switch arguments.first {
+        case "run": return RunCommand.run(rest)
+        case "demo": return DemoCommand.run(rest)
+        case "check": return CheckCommand.run(rest)
+        case "status": return StatusCommand.run(rest)
+        case "explain": return ExplainCommand.run(rest)
+        case "version", "--version":
+            Process.write("meshd \(Version.text)\n")
+            return 0
+        case "help", "--help", "-h":
+            Process.write(usage)
+            return 0
+        case nil: return complain(usage)
+        case let command?: return complain("meshd: unknown command '\(command)'\n\(usage)")
+        }
+    }
+
+    /// One complaint on standard error; the exit status of bad input.
+    static func complain(_ text: String) -> Int32 {
+        Process.write(text.hasSuffix("\n") ? text : text + "\n", to: Process.standardError)
+        return 2
+    }
+
+    static func fail(_ text: String) -> Int32 {
+        _ = complain(text)
+        return 1
+    }
+}

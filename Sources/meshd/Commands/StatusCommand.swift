@@ -1,0 +1,106 @@
+import Configuration
+import HTTPClient
+import NetAddress
+import Reactor
+
+/// `meshd status` and `meshd explain`: pages of a running meshd's admin address.
+enum StatusCommand {
+    static func run(_ arguments: [String]) -> Int32 {
+        var arguments = AdminArguments(arguments)
+        let isJSON = arguments.take("--json")
+        guard arguments.rest.isEmpty, arguments.problem == nil else {
+            return Commands.complain(arguments.problem ?? "usage: meshd status [--json] [--admin ADDRESS:PORT|unix:PATH]")
+        }
+        return AdminPage.show(isJSON ? "/status.json" : "/status", arguments.admin)
+    }
+}
+
+enum ExplainCommand {
+    static func run(_ arguments: [String]) -> Int32 {
+        var arguments = AdminArguments(arguments)
+        let header = arguments.takeValue("--header")
+        guard arguments.problem == nil, arguments.rest.count == 1, let target = arguments.rest.first else {
+            return Commands.complain(
+                arguments.problem ?? "usage: meshd explain URL|ADDRESS:PORT [--header 'Host: NAME'] [--admin WHERE]")
+        }
+        var path = "/explain?target=\(Query.encode(target))"
+        if let header {
+            let parts = header.split(separator: ":", maxSplits: 1)
+            guard parts.count == 2, parts[0].lowercased() == "host" else {
+                return Commands.complain("--header: only Host chooses a route")
+            }
+            path += "&host=\(Query.encode(String(parts[1].drop { $0 == " " })))"
+        }
+        return AdminPage.show(path, arguments.admin)
+    }
+}
+
+/// Arguments of the commands that ask a running meshd.
+struct AdminArguments {
+    private(set) var admin: AdminEndpoint?
+    private(set) var rest: [String]
+    private(set) var problem: String?
+
+    init(_ arguments: [String]) {
+        rest = arguments
+        let text = takeValue("--admin") ?? Commands.defaultAdmin
+        admin = AdminEndpoint(text)
+        if admin == nil { problem = "--admin: '\(text)' is neither ADDRESS:PORT nor unix:PATH" }
+    }
+
+    mutating func take(_ flag: String) -> Bool {
+        guard let index = rest.firstIndex(of: flag) else { return false }
+        rest.remove(at: index)
+        return true
+    }
+
+    mutating func takeValue(_ flag: String) -> String? {
+        if let index = rest.firstIndex(where: { $0.hasPrefix(flag + "=") }) {
+            return String(rest.remove(at: index).dropFirst(flag.count + 1))
+        }
+        guard let index = rest.firstIndex(of: flag) else { return nil }
+        guard index + 1 < rest.count else {
+            problem = "\(flag): the value is missing"
+            return nil
+        }
+        rest.remove(at: index)
+        return rest.remove(at: index)
+    }
+}
+
+/// Fetches one page of the admin address and prints it.
+enum AdminPage {
+    private static let timeoutNanoseconds: UInt64 = 5_000_000_000
+    private static let limitBytes = 64 << 20
+
+    static func show(_ path: String, _ admin: AdminEndpoint?) -> Int32 {
+        guard let admin else { return 2 }
+        switch fetch(path, admin) {
+        case .response(let status, let body):
+            let text = String(decoding: body, as: UTF8.self)
+            guard status == 200 else { return Commands.fail("meshd at \(admin) answered \(status): \(text)") }
+            Process.write(text)
+            return 0
+        case .failed(let reason): return Commands.fail("no meshd answers at \(admin): \(reason)")
+        }
+    }
+
+    private static func fetch(_ path: String, _ admin: AdminEndpoint) -> FetchResult {
+        let target: FetchRequest.Target =
+            switch admin {
+            case .tcp(let address): .address(address)
+            case .unix(let path): .unix(path: path)
+            }
+        guard let loop = try? EventLoop() else { return .failed(.closedEarly) }
+        var result = FetchResult.failed(.closedEarly)
+        let request = FetchRequest(
+            target: target, path: path, host: "meshd", timeoutNanoseconds: timeoutNanoseconds, bodyLimitBytes: limitBytes)
+        let fetch = HTTPFetch.start(request, on: loop) {
+            result = $0
+            loop.stop()
+        }
+        loop.run()
+        _ = fetch
+        return result
+    }
+}

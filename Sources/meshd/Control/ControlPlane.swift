@@ -1,0 +1,196 @@
+import HealthProber
+import MeshCore
+import NetAddress
+import Reactor
+
+/// The one truth of a node, on the control loop: registry events, probe verdicts and dial failures come in, snapshots go
+/// out to the workers.
+final class ControlPlane: Handler {
+    /// Compilations are at least this far apart; events within it are compiled together.
+    private static let quietNanoseconds: UInt64 = 5_000_000
+    /// First and longest pause before listening is tried again.
+    private static let listenerRetryNanoseconds: (UInt64, UInt64) = (50_000_000, 5_000_000_000)
+
+    let loop: EventLoop
+    let workers: [Mailbox<WorkerMessage>]
+    private(set) var catalogue: Catalogue
+    private(set) var compiler: SnapshotCompiler
+    private(set) var prober: HealthProber!
+    private(set) var snapshot = Snapshot()
+    /// The generation each worker routes by.
+    private(set) var installed: [UInt64]
+    private(set) var listenerFailures: [SocketAddress: ListenerFailure] = [:]
+    private(set) var compileNanoseconds: UInt64 = 0
+    private(set) var pausedWorkers: [Int: String] = [:]
+    private var blocked: [SocketAddress: ListenerFailure] = [:]
+    private var checked: Set<SocketAddress> = []
+    private var dirty: Set<String> = []
+    private var lastCompile: UInt64 = 0
+    private var isRetryingListeners = false
+    private var retryPause = ControlPlane.listenerRetryNanoseconds.0
+    private let retryTimer = TimerHandler()
+    /// Called after each compilation, for who keeps copies: DNS, the state on disk.
+    var compiled: (Snapshot) -> Void = { _ in }
+
+    init(
+        loop: EventLoop, sources: [String], options: SnapshotCompiler.Options, workers: [Mailbox<WorkerMessage>],
+        vips: [String: IPAddress], seed: UInt64
+    ) {
+        self.loop = loop
+        self.workers = workers
+        catalogue = Catalogue(sources: sources)
+        compiler = SnapshotCompiler(options: options)
+        compiler.restore(vips: vips)
+        installed = Array(repeating: 0, count: workers.count)
+        super.init()
+        prober = HealthProber(on: loop, seed: seed) { [unowned self] key, from, to, cause in
+            flipped(key, from, to, cause)
+        }
+        loop.attach(self)
+        loop.attach(retryTimer)
+        retryTimer.fired = { [unowned self] in retryListeners() }
+    }
+
+    /// True once every worker routes by a snapshot that has heard of every source.
+    private(set) var isReady = false
+
+    // MARK: - Events
+
+    func apply(_ event: SourceEvent) {
+        let touched = catalogue.apply(event)
+        for name in touched {
+            if let entry = catalogue.entries[name] { prober.update(entry) } else { prober.remove(service: name) }
+        }
+        markDirty(touched)
+    }
+
+    private func flipped(_ key: InstanceKey, _ from: InstanceState, _ to: InstanceState, _ cause: String?) {
+        markDirty([key.service])
+    }
+
+    func dialFailed(_ id: Int32, _ cause: String) {
+        if let owner = compiler.endpointOwner(id) { prober.dialsFailed(owner.instance, count: 1, cause: cause) }
+    }
+
+    func dialSucceeded(_ id: Int32) {
+        if let owner = compiler.endpointOwner(id) { prober.dialSucceeded(owner.instance) }
+    }
+
+    private func markDirty(_ services: Set<String>) {
+        dirty.formUnion(services)
+        guard !dirty.isEmpty, snapshot.generation > 0 else { return }
+        let earliest = lastCompile &+ Self.quietNanoseconds
+        if earliest <= loop.nowNanoseconds { loop.requeue(self) } else { loop.setDeadline(self, at: earliest) }
+    }
+
+    override func resume() { compile() }
+
+    override func deadlineReached() { compile() }
+
+    // MARK: - Snapshots
+
+    /// Compiles what has changed and posts it to the workers. The first call makes generation 1.
+    func compile() {
+        guard !dirty.isEmpty || snapshot.generation == 0 else { return }
+        let start = MonotonicClock.nowNanoseconds()
+        let services = dirty
+        dirty = []
+        snapshot = compiler.compile(catalogue, dirty: services) { [prober] in prober!.state($0) }
+        lastCompile = loop.nowNanoseconds
+        compileNanoseconds = MonotonicClock.nowNanoseconds() - start
+        checkAddresses()
+        post()
+        compiled(snapshot)
+    }
+
+    private func post() {
+        for worker in workers { worker.post(.install(snapshot, blocked: Set(blocked.keys))) }
+    }
+
+    /// Finds addresses that other programs listen on: with SO_REUSEPORT a second listener would quietly take half of
+    /// their connections.
+    private func checkAddresses() {
+        let wanted = Set(snapshot.listeners.map(\.address))
+        checked.formIntersection(wanted)
+        blocked = blocked.filter { wanted.contains($0.key) }
+        listenerFailures = listenerFailures.filter { wanted.contains($0.key) }
+        for plan in snapshot.listeners where !checked.contains(plan.address) {
+            do throws(SystemError) {
+                if !overlapsOwn(plan.address) { try Socket.checkFree(plan.address) }
+                checked.insert(plan.address)
+                blocked[plan.address] = nil
+            } catch {
+                let failure = ListenerFailure(address: plan.address, owner: plan.owner, cause: "\(error)")
+                if blocked[plan.address] == nil { warn(failure) }
+                blocked[plan.address] = failure
+            }
+        }
+        scheduleListenerRetry()
+    }
+
+    /// Whether a listener of our own holds the port on an address that covers this one, or that this one covers: then
+    /// the check would only find ourselves.
+    private func overlapsOwn(_ address: SocketAddress) -> Bool {
+        checked.contains { own in
+            own.port == address.port && own.ip.isV4 == address.ip.isV4 && (own.ip.isUnspecified || address.ip.isUnspecified)
+        }
+    }
+
+    private func warn(_ failure: ListenerFailure) {
+        Log.warning(
+            "cannot listen",
+            ["address": "\(failure.address)", "owner": failure.owner, "cause": failure.cause])
+    }
+
+    private func scheduleListenerRetry() {
+        if blocked.isEmpty && listenerFailures.isEmpty { retryPause = Self.listenerRetryNanoseconds.0 }
+        guard !isRetryingListeners, !(blocked.isEmpty && listenerFailures.isEmpty) else { return }
+        isRetryingListeners = true
+        loop.setDeadline(retryTimer, after: retryPause)
+        retryPause = min(retryPause * 2, Self.listenerRetryNanoseconds.1)
+    }
+
+    private func retryListeners() {
+        isRetryingListeners = false
+        listenerFailures = [:]
+        checkAddresses()
+        post()
+    }
+
+    func workerInstalled(_ worker: Int, _ generation: UInt64, _ failures: [ListenerFailure]) {
+        installed[worker] = max(installed[worker], generation)
+        for failure in failures {
+            if listenerFailures.updateValue(failure, forKey: failure.address) == nil { warn(failure) }
+        }
+        scheduleListenerRetry()
+        if !isReady, installed.allSatisfy({ $0 > 0 }) {
+            isReady = true
+            Log.info("ready", ["generation": "\(generation)", "services": "\(catalogue.entries.count)"])
+        }
+    }
+
+    /// Everything that could not be had, for `status`.
+    var problems: [String] {
+        let failures = blocked.merging(listenerFailures, uniquingKeysWith: { first, _ in first }).values
+        return compiler.problems
+            + failures.map { "\($0.owner): cannot listen on \($0.address): \($0.cause)" }.sorted()
+            + pausedWorkers.sorted { $0.key < $1.key }.map { "worker \($0.key) accepts no connections: \($0.value)" }
+    }
+
+    func acceptPaused(_ worker: Int, _ cause: String) {
+        pausedWorkers[worker] = cause
+        Log.warning("accepting paused", ["worker": "\(worker)", "cause": cause])
+    }
+
+    func acceptResumed(_ worker: Int) {
+        pausedWorkers[worker] = nil
+        Log.info("accepting resumed", ["worker": "\(worker)"])
+    }
+}
+
+/// A deadline with a closure, for the control loop.
+final class TimerHandler: Handler {
+    var fired: () -> Void = {}
+
+    override func deadlineReached() { fired() }
+}

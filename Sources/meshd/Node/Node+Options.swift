@@ -1,0 +1,41 @@
+import Configuration
+import HTTPCodec
+import L4Proxy
+import L7Router
+
+extension Node {
+    private func nanoseconds(_ seconds: Double) -> UInt64 { UInt64(seconds * 1e9) }
+
+    func routerOptions() -> RouterOptions {
+        var options = RouterOptions()
+        options.limits = MessageLimits(
+            targetBytes: min(8192, settings.maxHeadBytes), fields: settings.maxHeaders, headBytes: settings.maxHeadBytes)
+        options.headTimeout = nanoseconds(settings.headTimeoutSeconds)
+        options.bodyTimeout = nanoseconds(settings.bodyTimeoutSeconds)
+        options.connectTimeout = nanoseconds(settings.connectTimeoutSeconds)
+        options.responseTimeout = nanoseconds(settings.responseTimeoutSeconds)
+        options.idleTimeout = nanoseconds(settings.idleTimeoutSeconds)
+        options.instanceIdleTimeout = nanoseconds(settings.upstreamIdleTimeoutSeconds)
+        options.tunnelIdleTimeout = nanoseconds(settings.tcpIdleTimeoutSeconds)
+        options.retries = settings.retries
+        options.dialAttempts = settings.dialAttempts
+        options.unknownHostStatus = settings.unknownHostStatus
+        return options
+    }
+
+    func relayOptions() -> RelayOptions {
+        var options = RelayOptions()
+        options.connectTimeout = nanoseconds(settings.connectTimeoutSeconds)
+        options.idleTimeout = nanoseconds(settings.tcpIdleTimeoutSeconds)
+        options.dialAttempts = settings.dialAttempts
+        return options
+    }
+
+    func accessLogPath() -> String? {
+        switch settings.accessLog {
+        case .none: nil
+        case .stdout: "stdout"
+        case .file(let path): path
+        }
+    }
+}

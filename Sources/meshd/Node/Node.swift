@@ -1,0 +1,252 @@
+import AliasDNS
+import Configuration
+import L4Proxy
+import L7Router
+import MeshCore
+import NetAddress
+import Reactor
+import Registry
+
+/// A running meshd: the control loop with everything on it, and the worker threads. The one place where parts are joined.
+final class Node {
+    let settings: Settings
+    let loop: EventLoop
+    let control: ControlPlane
+    private let reports: Reports
+    private let inboxes: [Mailbox<WorkerMessage>]
+    private var sources: [FileSource] = []
+    private var sourceStatus: [SourceStatus] = []
+    private var dns: AliasDNSServer?
+    private(set) var admin: AdminServer?
+    private var state: StateDirectory?
+    private let started: UInt64
+    private var shutdown: Shutdown?
+    /// Called when every worker has ended.
+    var stopped: () -> Void = {}
+
+    /// Reads the catalogues and opens the node's own addresses; serving begins with `start`.
+    init(_ settings: Settings, on loop: EventLoop) throws {
+        self.settings = settings
+        self.loop = loop
+        started = loop.nowNanoseconds
+        let urls = try settings.registries.map { try RegistryURL($0) }
+        inboxes = try (0..<settings.workers).map { _ in try Mailbox<WorkerMessage>() }
+        reports = Reports(loop, inboxes)
+        state = settings.stateDirectory.map { StateDirectory($0) }
+        let seed = WallClock.nowNanoseconds()
+        control = ControlPlane(
+            loop: loop, sources: urls.map(\.description), options: Self.options(settings), workers: inboxes,
+            vips: state?.load() ?? [:], seed: seed)
+        if let web = settings.http { try Self.require(web, "--http") }
+        try openAdmin()
+        if let address = settings.dns {
+            dns = try Self.naming("--dns \(address)") {
+                try AliasDNSServer(
+                    on: loop, listen: address, zone: Zone([]), upstreams: settings.dnsUpstreams,
+                    ttlSeconds: UInt32(clamping: settings.dnsTTLSeconds), seed: seed)
+            }
+        }
+        for url in urls { try open(url) }
+        control.compiled = { [unowned self] snapshot in
+            dns?.update(zone: Zone(snapshot.zone))
+            state?.save(control.compiler.assignedVIPs)
+        }
+    }
+
+    private static func options(_ settings: Settings) -> SnapshotCompiler.Options {
+        SnapshotCompiler.Options(
+            vipRange: settings.vipRange, publishAddress: settings.publishAddress,
+            servesLocalNames: settings.servesLocalNames,
+            fixedListeners: settings.http.map { [ListenerPlan(address: $0, role: .web, owner: "--http")] } ?? [])
+    }
+
+    /// An address of the node's own settings must be free; services' addresses need not be.
+    private static func require(_ address: SocketAddress, _ flag: String) throws {
+        try naming("\(flag) \(address)") { try Socket.checkFree(address) }
+    }
+
+    private static func naming<R>(_ what: String, _ body: () throws(SystemError) -> R) throws -> R {
+        do { return try body() } catch { throw StartFailure(message: "\(what): \(error)") }
+    }
+
+    // MARK: - Sources
+
+    private func open(_ url: RegistryURL) throws {
+        let index = sourceStatus.count
+        sourceStatus.append(SourceStatus(name: url.description))
+        switch url {
+        case .file(let path):
+            sources.append(
+                try FileSource(
+                    path: path, routingDomain: settings.routingDomain, on: loop,
+                    FileSource.Callbacks(
+                        event: { [unowned self] in received($0, from: index) },
+                        problem: { [unowned self] in problem($0, with: index) },
+                        warning: { Log.warning("catalogue", ["warning": $0.description]) })))
+        }
+    }
+
+    private func received(_ event: SourceEvent, from index: Int) {
+        sourceStatus[index].lastEventNanoseconds = loop.nowNanoseconds
+        sourceStatus[index].events += 1
+        control.apply(event)
+    }
+
+    private func problem(_ problem: CatalogueProblem?, with index: Int) {
+        sourceStatus[index].problem = problem?.description
+        if let problem {
+            sourceStatus[index].failures += 1
+            Log.error("catalogue broken, the last good one stays in force", ["cause": problem.description])
+        } else {
+            sourceStatus[index].lastEventNanoseconds = loop.nowNanoseconds
+            Log.info("catalogue whole again", ["registry": sourceStatus[index].name])
+        }
+    }
+
+    // MARK: - Admin
+
+    private func openAdmin() throws {
+        guard let endpoint = settings.admin else { return }
+        let socket = try Self.naming("--admin \(endpoint)") { () throws(SystemError) in
+            switch endpoint {
+            case .tcp(let address): try Socket.listen(address, shared: false)
+            case .unix(let path): try Socket.listen(unixPath: path)
+            }
+        }
+        admin = try AdminServer(
+            socket, on: loop, isReady: { [unowned self] in control.isReady && shutdown == nil },
+            gather: { [unowned self] in gather($0) })
+    }
+
+    /// Takes the node's state once every worker has reported.
+    func gather(_ done: @escaping (NodeState) -> Void) {
+        reports.gather { [unowned self] reports in
+            done(
+                NodeState(
+                    node: settings.node, nowNanoseconds: loop.nowNanoseconds,
+                    uptimeNanoseconds: loop.nowNanoseconds &- started, control: control, sources: sourceStatus,
+                    reports: reports, dns: dns?.counters))
+        }
+    }
+
+    // MARK: - Workers
+
+    /// Starts the workers, hands them the first snapshot, and calls `stopped` when they have all ended.
+    func start() throws {
+        let mailbox = try Mailbox<ControlMessage>()
+        try mailbox.open(on: loop) { [unowned self] in receive($0) }
+        let descriptors = DescriptorLimit.raise()
+        let seed = WallClock.nowNanoseconds()
+        var threads: [Thread] = []
+        for (index, inbox) in inboxes.enumerated() {
+            let plan = WorkerPlan(
+                index: index, router: routerOptions(), relay: relayOptions(), accessLogPath: accessLogPath(),
+                bufferLimitBytes: settings.bufferLimitMiB << 20, descriptorShare: share(descriptors),
+                seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15, inbox: inbox, control: mailbox)
+            threads.append(try Thread(plan))
+        }
+        shutdownThreads = threads
+        control.compile()
+    }
+
+    private var shutdownThreads: [Thread] = []
+
+    /// Descriptors one worker may use before it stops accepting: its part of the limit, less what control and dials need.
+    private func share(_ descriptors: Int) -> Int {
+        let usable = max(descriptors - 64 - settings.workers * 8, 16)
+        let share = usable / settings.workers / 16 * 15
+        return settings.maxConnections > 0 ? min(share, max(1, settings.maxConnections / settings.workers)) : share
+    }
+
+    private func receive(_ message: ControlMessage) {
+        switch message {
+        case .installed(let worker, let generation, let failures): control.workerInstalled(worker, generation, failures)
+        case .report(let report): reports.received(report)
+        case .dialFailed(let id, let cause): control.dialFailed(id, cause)
+        case .dialSucceeded(let id): control.dialSucceeded(id)
+        case .acceptPaused(let worker, let cause): control.acceptPaused(worker, cause)
+        case .acceptResumed(let worker): control.acceptResumed(worker)
+        case .drained: shutdown?.drained()
+        }
+    }
+
+    // MARK: - End
+
+    /// Ends in order: no new connections, what is in flight may finish within the grace period, then everything closes.
+    func stop() {
+        guard shutdown == nil else { return }
+        Log.info("stopping", ["grace_seconds": "\(settings.graceSeconds)"])
+        for source in sources { source.stop() }
+        let end = Shutdown(loop, waitingFor: inboxes.count) { [unowned self] in finish($0) }
+        shutdown = end
+        end.begin(graceNanoseconds: UInt64(settings.graceSeconds * 1e9))
+        for inbox in inboxes { inbox.post(.drain) }
+    }
+
+    private func finish(_ isDrained: Bool) {
+        for inbox in inboxes { inbox.post(.stop) }
+        for thread in shutdownThreads { thread.join() }
+        shutdownThreads = []
+        dns?.close()
+        admin?.close()
+        if case .unix(let path)? = settings.admin { FileBytes.remove(path) }
+        Log.info("stopped", ["drained": "\(isDrained)"])
+        stopped()
+    }
+}
+
+/// A worker's thread, joined once.
+private final class Thread {
+    private var handle: WorkerThread?
+
+    init(_ plan: WorkerPlan) throws(SystemError) {
+        handle = try WorkerThread(name: "meshd-\(plan.index)") {
+            do throws(SystemError) {
+                try Worker(plan).run()
+            } catch {
+                Log.error("worker could not start", ["worker": "\(plan.index)", "cause": "\(error)"])
+                Process.abort()
+            }
+        }
+    }
+
+    func join() {
+        handle.take()?.join()
+    }
+}
+
+/// Waits for all workers to drain, at most for the grace period.
+private final class Shutdown: Handler {
+    private let loop: EventLoop
+    private var waiting: Int
+    private let done: (_ isDrained: Bool) -> Void
+
+    init(_ loop: EventLoop, waitingFor workers: Int, done: @escaping (_ isDrained: Bool) -> Void) {
+        self.loop = loop
+        waiting = workers
+        self.done = done
+    }
+
+    func begin(graceNanoseconds: UInt64) {
+        loop.attach(self)
+        loop.setDeadline(self, after: graceNanoseconds)
+    }
+
+    func drained() {
+        waiting -= 1
+        if waiting == 0 { end(true) }
+    }
+
+    override func deadlineReached() { end(false) }
+
+    private func end(_ isDrained: Bool) {
+        loop.detach(self)
+        done(isDrained)
+    }
+}
+
+/// Why a node could not start, in one line.
+struct StartFailure: Error, CustomStringConvertible {
+    let message: String
+    var description: String { message }
+}

@@ -1,0 +1,4 @@
+/// What `meshd version` says.
+enum Version {
+    static let text = "0.1.0"
+}

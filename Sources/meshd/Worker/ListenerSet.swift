@@ -1,0 +1,78 @@
+import L4Proxy
+import L7Router
+import MeshCore
+import NetAddress
+import Reactor
+
+/// One worker's listening sockets, kept in step with the snapshot's plans.
+final class ListenerSet {
+    private struct Open {
+        let listener: TCPListener
+        let binding: PortBinding
+    }
+
+    private let loop: EventLoop
+    private let gate: AcceptGate
+    private let http: HTTPWorker
+    private let relay: RelayWorker
+    private var open: [SocketAddress: Open] = [:]
+    private var plans: [ListenerPlan] = []
+    private var isFinished = false
+
+    init(loop: EventLoop, gate: AcceptGate, http: HTTPWorker, relay: RelayWorker) {
+        self.loop = loop
+        self.gate = gate
+        self.http = http
+        self.relay = relay
+    }
+
+    /// Opens what is new, closes what is gone, and returns what could not be opened. A listener whose role alone changed
+    /// stays open, and its connections live on.
+    func install(_ wanted: [ListenerPlan]) -> [ListenerFailure] {
+        guard !isFinished, wanted != plans else { return [] }
+        plans = wanted
+        var failures: [ListenerFailure] = []
+        let addresses = Set(wanted.map(\.address))
+        for (address, entry) in open where !addresses.contains(address) {
+            entry.binding.retire()
+            entry.listener.finish()
+            open[address] = nil
+        }
+        for plan in wanted {
+            if let present = open[plan.address] {
+                present.binding.serve(plan.role)
+                continue
+            }
+            do throws(SystemError) {
+                open[plan.address] = try listen(plan)
+            } catch {
+                failures.append(ListenerFailure(address: plan.address, owner: plan.owner, cause: "\(error)"))
+            }
+        }
+        // What failed is tried again with the next install.
+        if !failures.isEmpty { plans = [] }
+        return failures
+    }
+
+    private func listen(_ plan: ListenerPlan) throws(SystemError) -> Open {
+        let socket = try Socket.listen(plan.address, shared: true)
+        let binding = PortBinding(plan.role)
+        let listener = try TCPListener(
+            socket, on: loop, mayAccept: gate.mayAccept, refused: gate.refused,
+            accepted: { [http, relay] socket, peer in
+                if binding.isRelay {
+                    relay.serve(socket, binding)
+                } else {
+                    http.serve(socket, peer ?? SocketAddress(.anyV4, 0), binding)
+                }
+            })
+        return Open(listener: listener, binding: binding)
+    }
+
+    /// Takes what the kernel has accepted and closes every listener. Bindings stay: what is in flight goes on.
+    func finish() {
+        isFinished = true
+        for entry in open.values { entry.listener.finish() }
+        open = [:]
+    }
+}

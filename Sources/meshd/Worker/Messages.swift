@@ -1,0 +1,45 @@
+import L4Proxy
+import L7Router
+import MeshCore
+import NetAddress
+import Reactor
+
+/// What the control loop tells a worker.
+enum WorkerMessage: Sendable {
+    /// Route by this snapshot; do not listen on the blocked addresses, which other programs hold.
+    case install(Snapshot, blocked: Set<SocketAddress>)
+    case report(ticket: UInt64)
+    /// Stop accepting; say `drained` when nothing is in flight any more.
+    case drain
+    /// Close what is left and end.
+    case stop
+}
+
+/// What a worker tells the control loop.
+enum ControlMessage: Sendable {
+    case installed(worker: Int, generation: UInt64, failures: [ListenerFailure])
+    case report(WorkerReport)
+    case dialFailed(id: Int32, cause: String)
+    case dialSucceeded(id: Int32)
+    case acceptPaused(worker: Int, cause: String)
+    case acceptResumed(worker: Int)
+    case drained(worker: Int)
+}
+
+struct ListenerFailure: Sendable, Hashable {
+    let address: SocketAddress
+    let owner: String
+    let cause: String
+}
+
+/// One worker's counters and what it has in flight.
+struct WorkerReport: Sendable {
+    let worker: Int
+    let ticket: UInt64
+    let http: RouterCounters
+    let relay: RelayCounters
+    let inFlight: [Int32: Int]
+    let turns: UInt64
+    let bufferBytes: Int
+    let handlers: Int
+}

@@ -1,0 +1,144 @@
+import L4Proxy
+import L7Router
+import MeshCore
+import NetAddress
+import Reactor
+
+/// What a worker thread needs to make its world.
+struct WorkerPlan: Sendable {
+    let index: Int
+    let router: RouterOptions
+    let relay: RelayOptions
+    let accessLogPath: String?
+    let bufferLimitBytes: Int
+    /// Descriptors this worker may use before it stops accepting.
+    let descriptorShare: Int
+    let seed: UInt64
+    let inbox: Mailbox<WorkerMessage>
+    let control: Mailbox<ControlMessage>
+}
+
+/// One worker: a loop, its picks, its listeners and both proxies. Made on its own thread and never leaves it.
+final class Worker {
+    private let plan: WorkerPlan
+    private let loop: EventLoop
+    private let balancer: Balancer
+    private let http: HTTPWorker
+    private let relay: RelayWorker
+    private let accessLog: AccessLog?
+    private let listeners: ListenerSet
+    private let dials: DialWatch
+
+    init(_ plan: WorkerPlan) throws(SystemError) {
+        self.plan = plan
+        loop = try EventLoop(bufferLimitBytes: plan.bufferLimitBytes)
+        balancer = Balancer(seed: plan.seed)
+        accessLog = try plan.accessLogPath.map { path throws(SystemError) in try AccessLog(path: path, on: loop) }
+        let dials = DialWatch(plan.control)
+        self.dials = dials
+        http = HTTPWorker(loop: loop, balancer: balancer, options: plan.router, accessLog: accessLog, dialed: dials.dialed)
+        relay = RelayWorker(loop: loop, balancer: balancer, options: plan.relay, dialed: dials.dialed)
+        let gate = AcceptGate(plan, loop)
+        listeners = ListenerSet(loop: loop, gate: gate, http: http, relay: relay)
+        try plan.inbox.open(on: loop) { [unowned self] in receive($0) }
+    }
+
+    func run() { loop.run() }
+
+    private func receive(_ message: WorkerMessage) {
+        switch message {
+        case .install(let snapshot, let blocked): install(snapshot, blocked)
+        case .report(let ticket): report(ticket)
+        case .drain: drain()
+        case .stop: stop()
+        }
+    }
+
+    private func install(_ snapshot: Snapshot, _ blocked: Set<SocketAddress>) {
+        balancer.install(snapshot)
+        let failures = listeners.install(snapshot.listeners.filter { !blocked.contains($0.address) })
+        http.snapshotChanged()
+        plan.control.post(.installed(worker: plan.index, generation: snapshot.generation, failures: failures))
+    }
+
+    private func report(_ ticket: UInt64) {
+        let inFlight = balancer.inFlightByEndpoint().map { ($0.id, $0.count) }
+        plan.control.post(
+            .report(
+                WorkerReport(
+                    worker: plan.index, ticket: ticket, http: http.counted(), relay: relay.counted(),
+                    inFlight: Dictionary(inFlight, uniquingKeysWith: +), turns: loop.turns,
+                    bufferBytes: loop.buffers.leasedBytes, handlers: loop.handlerCount)))
+    }
+
+    private func drain() {
+        listeners.finish()
+        let control = plan.control
+        let index = plan.index
+        http.drain { [relay] in relay.drain { control.post(.drained(worker: index)) } }
+    }
+
+    private func stop() {
+        listeners.finish()
+        http.closeAll()
+        relay.closeAll()
+        accessLog?.flush()
+        loop.stop()
+    }
+}
+
+/// Passes on what dials tell of instances: each failure, and the first success after one.
+final class DialWatch {
+    private let control: Mailbox<ControlMessage>
+    private var failing: Set<Int32> = []
+
+    init(_ control: Mailbox<ControlMessage>) { self.control = control }
+
+    func dialed(_ endpoint: Endpoint, _ failure: SystemError?) {
+        if let failure {
+            failing.insert(endpoint.id)
+            control.post(.dialFailed(id: endpoint.id, cause: "\(failure)"))
+        } else if !failing.isEmpty, failing.remove(endpoint.id) != nil {
+            control.post(.dialSucceeded(id: endpoint.id))
+        }
+    }
+}
+
+/// Decides whether a worker may accept: descriptors are what runs out first. Accepting begins again at 15/16 of where it
+/// stopped, and either is told once.
+final class AcceptGate {
+    private let plan: WorkerPlan
+    private let loop: EventLoop
+    private var isPaused = false
+
+    init(_ plan: WorkerPlan, _ loop: EventLoop) {
+        self.plan = plan
+        self.loop = loop
+    }
+
+    func mayAccept() -> Bool {
+        let used = loop.handlerCount
+        if isPaused {
+            guard used < plan.descriptorShare / 16 * 15 else { return false }
+            resume()
+        } else if used >= plan.descriptorShare {
+            pause("\(used) descriptors in use")
+            return false
+        }
+        return true
+    }
+
+    func refused(_ error: SystemError) {
+        if !isPaused { pause("\(error)") }
+    }
+
+    private func pause(_ cause: String) {
+        isPaused = true
+        plan.control.post(.acceptPaused(worker: plan.index, cause: cause))
+    }
+
+    private func resume() {
+        isPaused = false
+        plan.control.post(.acceptResumed(worker: plan.index))
+    }
+}
