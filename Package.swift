@@ -29,6 +29,7 @@ let package = Package(
         target("HTTPCodec"),
         target("NetAddress"),
         target("MeshCore", ["NetAddress"]),
+        target("YAML", ["CYAML"]),
 
         // The only target that makes system calls on descriptors.
         target("Reactor", ["CLinux", "NetAddress"]),
@@ -54,5 +55,6 @@ let package = Package(
         tests("HTTPCodecTests", ["HTTPCodec"]),
         tests("MeshCoreTests", ["MeshCore"]),
         tests("ReactorTests", ["Reactor"]),
+        tests("YAMLTests", ["YAML"]),
     ]
 )
