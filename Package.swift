@@ -40,7 +40,7 @@ let package = Package(
         target("L4Proxy", ["Reactor", "MeshCore", "NetAddress"]),
         target("L7Router", ["Reactor", "MeshCore", "HTTPCodec", "NetAddress"]),
         target("HealthProber", ["Reactor", "MeshCore", "HTTPClient", "NetAddress"]),
-        target("Registry", ["Reactor", "MeshCore", "CYAML", "NetAddress"]),
+        target("Registry", ["Reactor", "MeshCore", "YAML", "NetAddress"]),
 
         // Command line, wiring, control loop, admin.
         .executableTarget(
@@ -56,5 +56,6 @@ let package = Package(
         tests("MeshCoreTests", ["MeshCore"]),
         tests("ReactorTests", ["Reactor"]),
         tests("YAMLTests", ["YAML"]),
+        tests("RegistryTests", ["Registry", "Reactor", "MeshCore", "NetAddress"]),
     ]
 )

@@ -1,0 +1,159 @@
+import MeshCore
+import NetAddress
+
+/// One entry of `ports`, before ranges are spread out.
+private struct PortEntry {
+    var address: IPAddress?
+    /// `nil`: the platform would choose one.
+    var published: ClosedRange<UInt16>?
+    var target: ClosedRange<UInt16>
+    var transport = PublishedPort.Transport.tcp
+}
+
+extension ServiceReader {
+    mutating func readPorts(_ list: Cursor, _ findings: inout Findings) throws(CatalogueProblem) {
+        var seen: Set<PublishedPort> = []
+        for item in try list.items() {
+            let parsed = item.isMapping ? try longPort(item, &findings) : try shortPort(item, &findings)
+            guard let entry = parsed else { continue }
+            note(entry.target, entry.transport)
+            if entry.transport == .udp {
+                findings.warnOnce(
+                    "udp \(spec.name)", item.problem("UDP ports are not served in this version"))
+            }
+            guard let published = entry.published, published.count == entry.target.count else {
+                findings.warn(item.problem("no fixed published port; dynamic publishing is not served in this version"))
+                continue
+            }
+            for (port, target) in zip(published, entry.target) {
+                let place = PublishedPort(
+                    address: entry.address, port: port, containerPort: target, transport: entry.transport)
+                guard seen.insert(Self.withoutTarget(place)).inserted else {
+                    throw item.problem("\(port)/\(entry.transport.rawValue) is published twice")
+                }
+                spec.publishedPorts.append(place)
+            }
+        }
+    }
+
+    private static func withoutTarget(_ port: PublishedPort) -> PublishedPort {
+        PublishedPort(address: port.address, port: port.port, containerPort: 0, transport: port.transport)
+    }
+
+    mutating func note(_ ports: ClosedRange<UInt16>, _ transport: PublishedPort.Transport) {
+        if transport == .udp { udpPorts.formUnion(ports) } else { tcpPorts.formUnion(ports) }
+    }
+
+    mutating func readExposed(_ list: Cursor) throws(CatalogueProblem) {
+        for item in try list.items() {
+            let text = try item.text()
+            let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let range = parts.first.flatMap({ PortText.range($0) }) else {
+                throw item.problem("\(OneLine.quoted(text)) is not a port or range of ports")
+            }
+            let transport = parts.count == 2 ? PublishedPort.Transport(rawValue: parts[1].lowercased()) : .tcp
+            // Other transports, such as sctp, concern other programs.
+            if let transport { note(range, transport) }
+        }
+    }
+
+    // MARK: - Short form
+
+    /// Reads `[[ADDRESS:]PUBLISHED:]TARGET[/PROTOCOL]`; `nil` where the protocol is not one of ours.
+    private func shortPort(_ item: Cursor, _ findings: inout Findings) throws(CatalogueProblem) -> PortEntry? {
+        let text = try item.text()
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        let named = parts.count == 2 ? String(parts[1]) : "tcp"
+        guard let transport = try transport(named, item, &findings) else { return nil }
+        let fields = Self.fields(parts.first ?? "")
+        guard (1...3).contains(fields.count), let target = fields.last.flatMap({ PortText.range($0) }) else {
+            throw item.problem("\(OneLine.quoted(text)) is not [[ADDRESS:]PUBLISHED:]TARGET[/PROTOCOL]")
+        }
+        var entry = PortEntry(target: target, transport: transport)
+        if fields.count == 3 {
+            guard let address = Self.address(fields[0]) else {
+                throw item.problem("\(OneLine.quoted(fields[0])) is not an IP address")
+            }
+            entry.address = address
+        }
+        if fields.count >= 2, !fields[fields.count - 2].isEmpty {
+            entry.published = try published(fields[fields.count - 2], target, item)
+        }
+        return entry
+    }
+
+    /// Splits at colons outside brackets.
+    private static func fields(_ text: Substring) -> [Substring] {
+        guard text.hasPrefix("["), let close = text.firstIndex(of: "]") else {
+            return text.split(separator: ":", omittingEmptySubsequences: false)
+        }
+        let after = text.index(after: close)
+        guard after < text.endIndex, text[after] == ":" else { return [] }
+        let rest = text[text.index(after: after)...].split(separator: ":", omittingEmptySubsequences: false)
+        return [text[..<after]] + rest
+    }
+
+    private static func address(_ text: some StringProtocol) -> IPAddress? {
+        if text.hasPrefix("["), text.hasSuffix("]") {
+            return IPAddress(text.dropFirst().dropLast()).flatMap { $0.isV4 ? nil : $0 }
+        }
+        return IPAddress(text)
+    }
+
+    private func transport(
+        _ text: String, _ item: Cursor, _ findings: inout Findings
+    ) throws(CatalogueProblem) -> PublishedPort.Transport? {
+        let name = text.lowercased()
+        if let transport = PublishedPort.Transport(rawValue: name) { return transport }
+        guard name == "sctp" else { throw item.problem("\(OneLine.quoted(text)) is not a protocol; use tcp or udp") }
+        findings.warn(item.problem("sctp is not served"))
+        return nil
+    }
+
+    /// A range as long as the target's; one onto a single target port leaves the choice open and reads as `nil`.
+    private func published(
+        _ text: some StringProtocol, _ target: ClosedRange<UInt16>, _ item: Cursor
+    ) throws(CatalogueProblem) -> ClosedRange<UInt16>? {
+        if text == "0" { return nil }
+        guard let range = PortText.range(text) else {
+            throw item.problem("\(OneLine.quoted(text)) is not a port or range of ports")
+        }
+        guard range.count == target.count || target.count == 1 else {
+            throw item.problem("\(range.count) published ports lead to \(target.count) container ports")
+        }
+        return range.count == target.count ? range : nil
+    }
+
+    // MARK: - Long form
+
+    private func longPort(_ item: Cursor, _ findings: inout Findings) throws(CatalogueProblem) -> PortEntry? {
+        guard let target = item["target"] else { throw item.problem("'target', the container port, is missing") }
+        let port = try target.port()
+        var entry = PortEntry(target: port...port)
+        if let named = item["protocol"] {
+            guard let transport = try transport(try named.text(), named, &findings) else { return nil }
+            entry.transport = transport
+        }
+        if let published = item["published"], !published.isNull {
+            let text = try published.text()
+            if !text.isEmpty { entry.published = try self.published(text, entry.target, published) }
+        }
+        if let host = item["host_ip"], !host.isNull {
+            let text = try host.text()
+            guard let address = Self.address(text) else {
+                throw host.problem("\(OneLine.quoted(text)) is not an IP address")
+            }
+            entry.address = address
+        }
+        if let mode = item["mode"] { try checkMode(mode, &findings) }
+        return entry
+    }
+
+    private func checkMode(_ mode: Cursor, _ findings: inout Findings) throws(CatalogueProblem) {
+        switch try mode.text() {
+        case "ingress": break
+        case "host": findings.warn(mode.problem("mode host is served as ingress: the port is open on every node"))
+        case let other: throw mode.problem("\(OneLine.quoted(other)) is not a mode; use ingress or host")
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import MeshCore
+import NetAddress
+
+/// Reads one service of a Compose file. Keys that do not concern the mesh are passed over.
+struct ServiceReader {
+    var spec: ServiceSpec
+    var instances: [InstanceSpec] = []
+    var instanceIDs: Set<String> = []
+    let routingDomain: String?
+    /// Container ports reached over TCP.
+    var tcpPorts: Set<UInt16> = []
+    /// Container ports reached over UDP; they count when asking for a service's one port.
+    var udpPorts: Set<UInt16> = []
+
+    init(name: String, routingDomain: String?) {
+        spec = ServiceSpec(name: name)
+        self.routingDomain = routingDomain
+    }
+
+    static func isValidName(_ name: String) -> Bool {
+        guard (1...128).contains(name.utf8.count) else { return false }
+        return name.utf8.allSatisfy {
+            switch $0 {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), 0x30...0x39: true
+            case UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"): true
+            default: false
+            }
+        }
+    }
+
+    mutating func read(_ service: Cursor, _ findings: inout Findings) throws(CatalogueProblem) {
+        // Ports before instances: `ADDRESS:PORT` needs to know them all. Labels after `ports`, which they refer to.
+        _ = try service.entries()
+        if let ports = service["ports"] { try readPorts(ports, &findings) }
+        if let exposed = service["expose"] { try readExposed(exposed) }
+        var labels = try LabelSet(service, &findings)
+        try readRoutes(&labels, &findings)
+        try readProbe(&labels, &findings)
+        try readMeshLabels(&labels, &findings)
+        labels.warnOfUnserved(service: spec.name, &findings)
+        if let external = service["external"] { try readExternal(external) }
+        if let list = service["x-mesh-instances"] { try readInstances(list) }
+        spec.containerPorts = tcpPorts.sorted()
+    }
+}

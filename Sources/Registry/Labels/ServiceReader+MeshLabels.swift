@@ -1,0 +1,76 @@
+import MeshCore
+import NetAddress
+
+extension ServiceReader {
+    /// Reads `scale` (semantics 1.6) and the labels that only meshd has: `mesh.vip`, `mesh.aliases`, `mesh.balance`
+    /// and the protocols of ports.
+    mutating func readMeshLabels(_ labels: inout LabelSet, _ findings: inout Findings) throws(CatalogueProblem) {
+        if let label = labels.take("scale") { spec.scale = try label.integer(0...1_000_000) }
+        if let label = labels.takeMesh("balance") { spec.policy = try Self.policy(label) }
+        if let label = labels.takeMesh("vip") { spec.vip = try Self.vip(label) }
+        if let label = labels.takeMesh("aliases") { try readAliases(label) }
+        for (portText, label) in labels.takeAll(prefix: "vip.", suffix: ".protocol", meshOnly: true) {
+            let port = try Self.port(portText, label)
+            guard tcpPorts.contains(port) else {
+                throw label.problem("\(port) is no TCP container port of this service")
+            }
+            spec.vipProtocols[port] = try Self.portProtocol(label)
+        }
+        for (portText, label) in labels.takeAll(prefix: "publish.", suffix: ".protocol", meshOnly: true) {
+            try setLayer(try Self.port(portText, label), label)
+        }
+    }
+
+    private static func policy(_ label: Label) throws(CatalogueProblem) -> BalancePolicy {
+        guard let policy = BalancePolicy(rawValue: String(label.value.trimmed())) else {
+            let names = BalancePolicy.allCases.map(\.rawValue).joined(separator: ", ")
+            throw label.problem("\(OneLine.quoted(label.value)) is not one of \(names)")
+        }
+        return policy
+    }
+
+    private static func vip(_ label: Label) throws(CatalogueProblem) -> IPAddress {
+        guard let address = IPAddress(label.value.trimmed()), !address.isUnspecified else {
+            throw label.problem("\(OneLine.quoted(label.value)) is not an IP address")
+        }
+        return address
+    }
+
+    private mutating func readAliases(_ label: Label) throws(CatalogueProblem) {
+        for item in label.value.split(separator: ";") {
+            let name = item.trimmed()
+            guard !name.isEmpty else { continue }
+            guard HostNameText.isValid(name), IPAddress(name) == nil else {
+                throw label.problem("\(OneLine.quoted(name)) is not a lower-case DNS name")
+            }
+            addAlias(String(name))
+        }
+    }
+
+    private static func port(_ text: String, _ label: Label) throws(CatalogueProblem) -> UInt16 {
+        guard let port = PortText.port(text) else {
+            throw label.problem("\(OneLine.quoted(text)) is not a port (1 to 65535)")
+        }
+        return port
+    }
+
+    private static func portProtocol(_ label: Label) throws(CatalogueProblem) -> PortProtocol {
+        guard let value = PortProtocol(rawValue: String(label.value.trimmed())) else {
+            throw label.problem("\(OneLine.quoted(label.value)) is not tcp or http")
+        }
+        return value
+    }
+
+    /// Sets how a published port is served, at every address it is published on.
+    private mutating func setLayer(_ port: UInt16, _ label: Label) throws(CatalogueProblem) {
+        let layer = try Self.portProtocol(label)
+        var found = false
+        for index in spec.publishedPorts.indices {
+            let published = spec.publishedPorts[index]
+            guard published.port == port, published.transport == .tcp else { continue }
+            spec.publishedPorts[index].layer = layer
+            found = true
+        }
+        guard found else { throw label.problem("\(port) is no published TCP port of this service") }
+    }
+}

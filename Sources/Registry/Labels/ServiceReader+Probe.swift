@@ -1,0 +1,113 @@
+import MeshCore
+
+extension ServiceReader {
+    /// Reads the `probe.` labels (semantics 1.4).
+    mutating func readProbe(_ labels: inout LabelSet, _ findings: inout Findings) throws(CatalogueProblem) {
+        let url = labels.take("probe.url")
+        let command = labels.take("probe.cmd")
+        let (settings, first) = try Self.probeSettings(&labels)
+        if let url, command != nil {
+            throw url.problem("a service has probe.url or probe.cmd, not both")
+        }
+        if let command {
+            findings.warn(command.problem("a command probe needs a Docker source; without one it has no effect"))
+        } else if let url {
+            var probe = settings
+            do throws(TextFault) {
+                probe.kind = try ProbeText.parse(url.value.trimmed())
+            } catch {
+                throw url.problem(error.message)
+            }
+            tcpPorts.insert(probe.kind.containerPort)
+            spec.probe = probe
+        } else if let first {
+            findings.warn(first.problem("there is no probe.url, so this has no effect"))
+        }
+    }
+
+    /// The numbers of a probe, and one label they come from.
+    private static func probeSettings(
+        _ labels: inout LabelSet
+    ) throws(CatalogueProblem) -> (ProbeSpec, first: Label?) {
+        var probe = ProbeSpec(kind: .tcp(containerPort: 80))
+        var first: Label?
+        if let label = labels.take("probe.initial_delay_seconds") {
+            probe.initialDelaySeconds = try label.seconds(0...86_400)
+            first = label
+        }
+        if let label = labels.take("probe.timeout_seconds") {
+            probe.timeoutSeconds = try label.seconds(0.001...3_600)
+            first = first ?? label
+        }
+        if let label = labels.take("probe.interval_seconds") {
+            probe.intervalSeconds = try label.seconds(0.1...86_400)
+            first = first ?? label
+        }
+        if let label = labels.take("probe.rise") {
+            probe.rise = try label.integer(1...100)
+            first = first ?? label
+        }
+        if let label = labels.take("probe.fall") {
+            probe.fall = try label.integer(1...100)
+            first = first ?? label
+        }
+        return (probe, first)
+    }
+}
+
+extension ProbeSpec.Kind {
+    var containerPort: UInt16 {
+        switch self {
+        case .http(let port, _), .tcp(let port): port
+        }
+    }
+}
+
+/// The text of `probe.url`.
+enum ProbeText {
+    private static let form = "write http://container[:PORT][/PATH] or tcp://container:PORT"
+    private static let pathLimit = 1_024
+
+    static func parse(_ text: some StringProtocol) throws(TextFault) -> ProbeSpec.Kind {
+        let (schemeText, rest) = RouteText.splitScheme(text)
+        guard let scheme = schemeText?.lowercased() else {
+            throw TextFault("\(OneLine.quoted(text)) has no scheme; \(form)")
+        }
+        switch scheme {
+        case "http": return try http(rest)
+        case "tcp": return try tcp(rest)
+        case "https", "grpc": throw TextFault("\(scheme):// probes are not supported yet; \(form)")
+        default: throw TextFault("\(OneLine.quoted(scheme)) is not a scheme of probes; \(form)")
+        }
+    }
+
+    private static func http(_ rest: Substring) throws(TextFault) -> ProbeSpec.Kind {
+        let slash = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
+        let path = rest[slash...]
+        guard path.utf8.count <= pathLimit, path.utf8.allSatisfy({ (0x21...0x7e).contains($0) && $0 != 0x23 }) else {
+            throw TextFault("the path of a probe has up to \(pathLimit) visible ASCII characters other than '#'")
+        }
+        let port = try port(rest[..<slash]) ?? 80
+        // An empty path is requested as `/` (RFC 9112 section 3.2.1).
+        return .http(containerPort: port, path: path.hasPrefix("/") ? String(path) : "/\(path)")
+    }
+
+    private static func tcp(_ rest: Substring) throws(TextFault) -> ProbeSpec.Kind {
+        guard let port = try port(rest) else { throw TextFault("a tcp:// probe names its port; \(form)") }
+        return .tcp(containerPort: port)
+    }
+
+    /// The port behind the literal word `container`, which stands for the instance's address.
+    private static func port(_ authority: Substring) throws(TextFault) -> UInt16? {
+        let colon = authority.firstIndex(of: ":") ?? authority.endIndex
+        guard authority[..<colon] == "container" else {
+            throw TextFault("the host of a probe is the word 'container', not \(OneLine.quoted(authority[..<colon]))")
+        }
+        guard colon < authority.endIndex else { return nil }
+        let text = authority[authority.index(after: colon)...]
+        guard let port = PortText.port(text) else {
+            throw TextFault("\(OneLine.quoted(text)) is not a port (1 to 65535); \(form)")
+        }
+        return port
+    }
+}

@@ -1,0 +1,41 @@
+/// Where services and instances are announced: the value of `--registry`.
+public enum RegistryURL: Hashable, Sendable, CustomStringConvertible {
+    /// `file:PATH`, a Compose file.
+    case file(path: String)
+
+    /// Why a text names no registry this version can watch.
+    public struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
+        public let message: String
+        public var description: String { message }
+    }
+
+    private static let laterSchemes: Set<String> = ["etcd", "docker", "swarm", "zookeeper", "consul", "dns"]
+
+    /// Reads `file:PATH` or `file:///PATH`.
+    public init(_ text: String) throws(Problem) {
+        guard let colon = text.firstIndex(of: ":") else {
+            throw Problem(message: "\(OneLine.quoted(text)) has no scheme; a file is written file:PATH")
+        }
+        let scheme = text[..<colon].lowercased()
+        let rest = text[text.index(after: colon)...]
+        guard scheme == "file" else {
+            let reason = Self.laterSchemes.contains(scheme) ? "is not supported in this version" : "is not known"
+            throw Problem(message: "registry scheme \(OneLine.quoted(scheme)) \(reason); use file:PATH")
+        }
+        if rest.hasPrefix("//"), !rest.hasPrefix("///") {
+            throw Problem(message: "\(OneLine.quoted(text)) names a host; write file:PATH or file:///PATH")
+        }
+        let path = rest.hasPrefix("///") ? String(rest.dropFirst(2)) : String(rest)
+        guard !path.isEmpty, !path.hasSuffix("/"), !path.utf8.contains(0) else {
+            throw Problem(message: "\(OneLine.quoted(text)) names no file")
+        }
+        self = .file(path: path)
+    }
+
+    /// The text form, also the name of the source in its events.
+    public var description: String {
+        switch self {
+        case .file(let path): "file:\(path)"
+        }
+    }
+}
