@@ -30,6 +30,7 @@ let package = Package(
         target("NetAddress"),
         target("MeshCore", ["NetAddress"]),
         target("YAML", ["CYAML"]),
+        target("Configuration", ["YAML", "NetAddress"]),
 
         // The only target that makes system calls on descriptors.
         target("Reactor", ["CLinux", "NetAddress"]),
@@ -47,7 +48,7 @@ let package = Package(
             name: "meshd",
             dependencies: [
                 "Reactor", "HTTPCodec", "MeshCore", "NetAddress", "HTTPClient", "AliasDNS", "L4Proxy", "L7Router",
-                "HealthProber", "Registry",
+                "HealthProber", "Registry", "Configuration",
             ],
             swiftSettings: settings
         ),
@@ -57,5 +58,6 @@ let package = Package(
         tests("ReactorTests", ["Reactor"]),
         tests("YAMLTests", ["YAML"]),
         tests("RegistryTests", ["Registry", "Reactor", "MeshCore", "NetAddress"]),
+        tests("ConfigurationTests", ["Configuration", "NetAddress"]),
     ]
 )

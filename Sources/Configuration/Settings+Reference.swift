@@ -1,0 +1,26 @@
+extension Settings {
+    /// The settings as a Markdown table: the reference in `docs/configuration.md`.
+    public static func reference() -> String {
+        let defaults = Settings(node: "", workers: 1)
+        var text = "| setting | values | default | unit | meaning |\n|---|---|---|---|---|\n"
+        for setting in SettingsTable.all {
+            let name = "`\(setting.name)`" + (setting.kind.isRepeatable ? " (several)" : "")
+            let shown = setting.shownDefault(defaults)
+            text += "| \(name) | \(setting.kind.values) | \(shown) | \(setting.unit) | \(setting.help) |\n"
+        }
+        return text
+    }
+
+    /// The flags of `meshd run` for `--help`, one or two lines each.
+    public static func help() -> String {
+        let defaults = Settings(node: "", workers: 1)
+        var text = "  --config FILE\n      Read settings from a YAML file; flags win.\n"
+        for setting in SettingsTable.all {
+            let help = String(setting.help.filter { $0 != "`" })
+            let several = setting.kind.isRepeatable ? " (may be given several times)" : ""
+            text += "  --\(setting.name) \(setting.kind.values)\n"
+            text += "      \(help) Default: \(setting.shownDefault(defaults)).\(several)\n"
+        }
+        return text
+    }
+}

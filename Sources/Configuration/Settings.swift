@@ -1,0 +1,129 @@
+public import NetAddress
+
+/// What `meshd run` is told: flags over `meshd.yaml` over defaults.
+///
+/// `SettingsTable` declares each one's name, range, unit and help.
+public struct Settings: Sendable, Equatable {
+    /// Where services and instances are announced, as written.
+    public var registries: [String] = []
+    /// The web listener; `nil`: none.
+    public var http: SocketAddress?
+    /// Where published ports listen that name no address.
+    public var publishAddress = IPAddress.anyV4
+    public var vipRange: IPNetwork
+    /// The DNS listener, UDP and TCP; `nil`: none.
+    public var dns: SocketAddress?
+    public var dnsUpstreams: [SocketAddress] = []
+    public var dnsTTLSeconds = 5
+    /// Lower case, without a dot at either end.
+    public var routingDomain: String?
+    public var admin: AdminEndpoint?
+    /// Worker loops, 1...256.
+    public var workers: Int
+    /// This node's name.
+    public var node: String
+    public var stateDirectory: String?
+    public var logLevel = LogLevel.info
+    public var accessLog = AccessLog.none
+
+    public var graceSeconds = 30.0
+    public var headTimeoutSeconds = 10.0
+    /// Between two reads of a body.
+    public var bodyTimeoutSeconds = 60.0
+    public var connectTimeoutSeconds = 3.0
+    public var responseTimeoutSeconds = 60.0
+    /// A downstream connection between two requests.
+    public var idleTimeoutSeconds = 75.0
+    public var upstreamIdleTimeoutSeconds = 30.0
+    /// A relayed TCP session without a byte either way; 0: no limit.
+    public var tcpIdleTimeoutSeconds = 0.0
+
+    public var maxHeadBytes = 15_360
+    public var maxHeaders = 100
+    public var retries = 2
+    public var dialAttempts = 3
+    public var servesLocalNames = false
+    /// 404 or 503.
+    public var unknownHostStatus = 404
+    /// 0: from the descriptor limit.
+    public var maxConnections = 0
+    /// Per worker, in MiB.
+    public var bufferLimitMiB = 512
+
+    /// - Parameters:
+    ///   - node: the default of `--node`, the host's name.
+    ///   - workers: the default of `--workers`, the number of cores.
+    public init(node: String, workers: Int) {
+        guard let range = IPNetwork("127.96.0.0/16") else { preconditionFailure("a constant") }
+        vipRange = range
+        self.node = node
+        self.workers = workers
+    }
+}
+
+/// Where the admin interface listens.
+public enum AdminEndpoint: Hashable, Sendable, CustomStringConvertible {
+    case tcp(SocketAddress)
+    case unix(path: String)
+
+    /// Reads `ADDRESS:PORT` or `unix:PATH`; a path has at most 107 bytes (`sun_path` of unix(7)).
+    public init?(_ text: String) {
+        if text.hasPrefix("unix:") {
+            let path = String(text.dropFirst(5))
+            guard (1...107).contains(path.utf8.count), !path.utf8.contains(0) else { return nil }
+            self = .unix(path: path)
+        } else if let address = SocketAddress(text) {
+            self = .tcp(address)
+        } else {
+            return nil
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .tcp(let address): address.description
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}
+
+/// The least severe lines that are logged.
+public enum LogLevel: String, Sendable, CaseIterable {
+    case debug, info, warning, error
+}
+
+/// Where one line per request goes.
+public enum AccessLog: Hashable, Sendable, CustomStringConvertible {
+    case none, stdout
+    case file(path: String)
+
+    public var description: String {
+        switch self {
+        case .none: "none"
+        case .stdout: "stdout"
+        case .file(let path): path
+        }
+    }
+}
+
+/// Why the settings are not taken, on one line.
+public struct SettingsProblem: Error, Hashable, Sendable, CustomStringConvertible {
+    /// `--retries`, or `meshd.yaml:3:10: retries`, or a file.
+    public let place: String
+    public let message: String
+
+    public init(place: String, message: String) {
+        self.place = place
+        self.message = message
+    }
+
+    public var description: String {
+        let text = "\(place): \(message)"
+        var line = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            let isControl = scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value)
+            line.append(isControl || scalar.value == 0x2028 || scalar.value == 0x2029 ? "?" : scalar)
+        }
+        return String(line)
+    }
+}

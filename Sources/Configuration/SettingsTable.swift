@@ -1,0 +1,139 @@
+/// One setting: a flag of `meshd run` and a key of `meshd.yaml`.
+struct Setting {
+    /// Without dashes; the key of `meshd.yaml`.
+    let name: String
+    let kind: SettingKind
+    /// Said instead of the value that `Settings` begins with.
+    var defaultText: String?
+    var unit = ""
+    let help: String
+
+    init(_ name: String, _ kind: SettingKind, default text: String? = nil, unit: String = "", _ help: String) {
+        self.name = name
+        self.kind = kind
+        defaultText = text
+        self.unit = unit
+        self.help = help
+    }
+
+    func shownDefault(_ settings: Settings) -> String { defaultText ?? kind.current(settings) ?? "none" }
+}
+
+/// Every setting, declared once: for flags, `meshd.yaml`, `--help` and the reference.
+enum SettingsTable {
+    static var all: [Setting] { whatIsServed + names + logs + timeouts + limits }
+
+    private static var whatIsServed: [Setting] {
+        [
+            Setting(
+                "registry", .texts(\.registries, limit: 32),
+                "Where services and instances are announced: `file:PATH`. Several are merged by service name."),
+            Setting("http", .endpoint(\.http), "Web listener: Host and path choose the service. None: no web routing."),
+            Setting("publish-address", .ip(\.publishAddress), "Where published ports listen that name no address."),
+            Setting("vip-range", .network(\.vipRange), "Addresses that services get their VIP from."),
+            Setting(
+                "admin", .admin(\.admin),
+                "Where `/live`, `/ready`, `/metrics`, `meshd status` and `meshd explain` are answered."),
+            Setting("workers", .integer(\.workers, 1...256), default: "number of cores", "Worker loops."),
+            Setting("node", .text(\.node), default: "host name", "This node's name."),
+            Setting("state-dir", .path(\.stateDirectory), "Folder that keeps the last good catalogue over restarts."),
+        ]
+    }
+
+    private static var names: [Setting] {
+        [
+            Setting("dns", .endpoint(\.dns), "DNS listener for aliases, UDP and TCP."),
+            Setting(
+                "dns-upstream", .endpoints(\.dnsUpstreams, limit: 8),
+                "DNS server that other names are forwarded to. None: they are refused."),
+            Setting(
+                "dns-ttl-seconds", .integer(\.dnsTTLSeconds, 0...86_400), unit: "s", "Time to live of DNS answers."),
+            Setting(
+                "routing-domain", .domain(\.routingDomain),
+                "Completes route hosts without a dot: `shop` becomes `shop.DOMAIN`."),
+            Setting(
+                "serve-local-names", .flag(\.servesLocalNames),
+                "Serve `*.local` hosts on the web listener, too, not only inside the mesh."),
+            Setting(
+                "unknown-host-status", .choice(\.unknownHostStatus, [404, 503]),
+                "Answer to a request that no route takes."),
+        ]
+    }
+
+    private static var logs: [Setting] {
+        [
+            Setting("log-level", .logLevel(\.logLevel), "Least severe lines that are logged on standard error."),
+            Setting("access-log", .accessLog(\.accessLog), "Where one line per request goes."),
+        ]
+    }
+
+    private static var timeouts: [Setting] {
+        [
+            Setting(
+                "grace-seconds", .seconds(\.graceSeconds, 0...86_400), unit: "s",
+                "How long what is in flight may finish after SIGTERM."),
+            Setting(
+                "head-timeout-seconds", .seconds(\.headTimeoutSeconds, 0.1...3_600), unit: "s",
+                "For the whole head of a request, from its first byte."),
+            Setting(
+                "body-timeout-seconds", .seconds(\.bodyTimeoutSeconds, 0.1...86_400), unit: "s",
+                "Between two reads of a body."),
+            Setting(
+                "connect-timeout-seconds", .seconds(\.connectTimeoutSeconds, 0.01...3_600), unit: "s",
+                "For a connection to an instance."),
+            Setting(
+                "response-timeout-seconds", .seconds(\.responseTimeoutSeconds, 0.1...86_400), unit: "s",
+                "From the sent request to the head of the response."),
+            Setting(
+                "idle-timeout-seconds", .seconds(\.idleTimeoutSeconds, 0.1...86_400), unit: "s",
+                "Of a client's connection between two requests."),
+            Setting(
+                "upstream-idle-timeout-seconds", .seconds(\.upstreamIdleTimeoutSeconds, 0.1...86_400), unit: "s",
+                "Of a pooled connection to an instance."),
+            Setting(
+                "tcp-idle-timeout-seconds", .seconds(\.tcpIdleTimeoutSeconds, 0...604_800), unit: "s",
+                "Of a relayed TCP session without a byte either way; 0: none."),
+        ]
+    }
+
+    private static var limits: [Setting] {
+        [
+            Setting(
+                "max-head-bytes", .integer(\.maxHeadBytes, 1_024...15_360), unit: "bytes",
+                "Largest head of a request or response."),
+            Setting("max-headers", .integer(\.maxHeaders, 8...128), "Most header fields of a head."),
+            Setting("retries", .integer(\.retries, 0...10), "Further instances a failed request is tried on."),
+            Setting("dial-attempts", .integer(\.dialAttempts, 1...10), "Instances tried for one connection."),
+            Setting(
+                "max-connections", .integer(\.maxConnections, 0...10_000_000),
+                "Most client connections of the node; 0: from the descriptor limit."),
+            Setting(
+                "buffer-limit-mib", .integer(\.bufferLimitMiB, 1...65_536), unit: "MiB",
+                "Most that one worker's connections hold in buffers."),
+        ]
+    }
+
+    /// The known name nearest to a mistyped one, when it is near enough to be meant.
+    static func suggestion(for name: String, among names: [String]) -> String? {
+        guard name.utf8.count <= 64 else { return nil }
+        let ranked = names.map { (name: $0, distance: distance(Array(name.utf8), Array($0.utf8))) }
+        guard let best = ranked.min(by: { $0.distance < $1.distance }), best.distance <= max(2, name.utf8.count / 4)
+        else { return nil }
+        return best.name
+    }
+
+    /// Insertions, deletions and replacements that lead from one text to the other (Levenshtein).
+    private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+        var row = Array(0...b.count)
+        for (i, x) in a.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, y) in b.enumerated() {
+                let replaced = diagonal + (x == y ? 0 : 1)
+                diagonal = row[j + 1]
+                row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
+            }
+        }
+        return row[b.count]
+    }
+}
