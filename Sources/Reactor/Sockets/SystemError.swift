@@ -21,8 +21,10 @@ public struct SystemError: Error, Hashable, CustomStringConvertible {
     public static let connectionReset = ECONNRESET
     public static let timedOut = ETIMEDOUT
 
-    /// The machine, not the peer, is short of something.
-    public var isShortage: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL].contains(code) }
+    public static let outOfDescriptors: Set<Int32> = [EMFILE, ENFILE, ENOBUFS, ENOMEM]
+
+    /// The machine, not the peer, is short of something: descriptors, memory, or local ports.
+    public var isShortage: Bool { Self.outOfDescriptors.contains(code) || code == EADDRNOTAVAIL }
 }
 
 /// What became of a `recv` or `send` on a non-blocking descriptor.

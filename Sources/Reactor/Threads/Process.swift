@@ -17,7 +17,7 @@ public enum Process {
     }
 
     /// Writes all of the text; what a closed descriptor does not take is lost.
-    public static func write(_ text: String, to descriptor: Int32 = STDOUT_FILENO) {
+    public static func write(_ text: String, to descriptor: Int32 = 1) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             guard case .count(let count) = retrying({ rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) } })
@@ -26,5 +26,5 @@ public enum Process {
         }
     }
 
-    public static let standardError = STDERR_FILENO
+    public static let standardError: Int32 = 2
 }

@@ -1,4 +1,5 @@
 import AliasDNS
+import HealthProber
 import L4Proxy
 import L7Router
 import MeshCore
@@ -118,9 +119,9 @@ enum Metrics {
 
     private static func probes(_ state: NodeState, _ page: inout MetricsText) {
         let counters = state.control.prober.counters
-        page.counter("meshd_probes_passed_total", "Probes passed.", Double(counters.passed))
-        page.counter("meshd_probes_failed_total", "Probes failed, timeouts included.", Double(counters.failed))
-        page.counter("meshd_probes_timed_out_total", "Probes failed at their timeout.", Double(counters.timedOut))
+        page.counter("meshd_probes_passed_total", "Probes passed.", Double(counters.probesPassed))
+        page.counter("meshd_probes_failed_total", "Probes failed, timeouts included.", Double(counters.probesFailed))
+        page.counter("meshd_probes_timed_out_total", "Probes failed at their timeout.", Double(counters.probesTimedOut))
     }
 
     private static func names(_ dns: AliasDNSCounters, _ page: inout MetricsText) {

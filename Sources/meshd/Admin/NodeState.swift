@@ -1,4 +1,5 @@
 import AliasDNS
+import HealthProber
 import MeshCore
 import Reactor
 

@@ -1,3 +1,5 @@
+import L4Proxy
+import L7Router
 import MeshCore
 import NetAddress
 

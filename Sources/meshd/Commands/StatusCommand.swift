@@ -88,19 +88,18 @@ enum AdminPage {
     private static func fetch(_ path: String, _ admin: AdminEndpoint) -> FetchResult {
         let target: FetchRequest.Target =
             switch admin {
-            case .tcp(let address): .address(address)
+            case .tcp(let address): .tcp(address)
             case .unix(let path): .unix(path: path)
             }
         guard let loop = try? EventLoop() else { return .failed(.closedEarly) }
         var result = FetchResult.failed(.closedEarly)
         let request = FetchRequest(
-            target: target, path: path, host: "meshd", timeoutNanoseconds: timeoutNanoseconds, bodyLimitBytes: limitBytes)
-        let fetch = HTTPFetch.start(request, on: loop) {
+            "GET", path, to: target, host: "meshd", timeoutNanoseconds: timeoutNanoseconds, bodyLimitBytes: limitBytes)
+        HTTPFetch.start(request, on: loop) {
             result = $0
             loop.stop()
         }
         loop.run()
-        _ = fetch
         return result
     }
 }

@@ -40,7 +40,7 @@ final class Node {
         if let web = settings.http { try Self.require(web, "--http") }
         try openAdmin()
         if let address = settings.dns {
-            dns = try Self.naming("--dns \(address)") {
+            dns = try Self.naming("--dns \(address)") { () throws(SystemError) in
                 try AliasDNSServer(
                     on: loop, listen: address, zone: Zone([]), upstreams: settings.dnsUpstreams,
                     ttlSeconds: UInt32(clamping: settings.dnsTTLSeconds), seed: seed)
@@ -62,7 +62,7 @@ final class Node {
 
     /// An address of the node's own settings must be free; services' addresses need not be.
     private static func require(_ address: SocketAddress, _ flag: String) throws {
-        try naming("\(flag) \(address)") { try Socket.checkFree(address) }
+        try naming("\(flag) \(address)") { () throws(SystemError) in try Socket.checkFree(address) }
     }
 
     private static func naming<R>(_ what: String, _ body: () throws(SystemError) -> R) throws -> R {

@@ -31,7 +31,8 @@ final class Worker {
 
     init(_ plan: WorkerPlan) throws(SystemError) {
         self.plan = plan
-        loop = try EventLoop(bufferLimitBytes: plan.bufferLimitBytes)
+        let loop = try EventLoop(bufferLimitBytes: plan.bufferLimitBytes)
+        self.loop = loop
         balancer = Balancer(seed: plan.seed)
         accessLog = try plan.accessLogPath.map { path throws(SystemError) in try AccessLog(path: path, on: loop) }
         let dials = DialWatch(plan.control)
