@@ -55,6 +55,7 @@ let package = Package(
 
         tests("HTTPCodecTests", ["HTTPCodec"]),
         tests("MeshCoreTests", ["MeshCore"]),
+        tests("AliasDNSTests", ["AliasDNS", "MeshCore", "NetAddress", "Reactor"]),
         tests("ReactorTests", ["Reactor"]),
         tests("YAMLTests", ["YAML"]),
         tests("RegistryTests", ["Registry", "Reactor", "MeshCore", "NetAddress"]),
