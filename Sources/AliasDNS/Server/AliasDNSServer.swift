@@ -3,7 +3,7 @@ public import MeshCore
 public import NetAddress
 public import Reactor
 
-/// The node's DNS server for aliases, over UDP and TCP on one address. It lives on one loop and is called on its thread.
+/// The node's DNS server for aliases, over UDP and TCP on one address. It lives on one loop, called on its thread.
 ///
 /// Names of the zone are answered at once; the others go to the upstreams, or are refused where there are none.
 /// It stays alive on its loop until `close`.
