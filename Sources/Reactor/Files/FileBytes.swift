@@ -41,6 +41,17 @@ public enum FileBytes {
     /// Removes the file, if it is there.
     public static func remove(_ path: String) { unlink(path) }
 
+    /// Removes the directory, if it is empty.
+    public static func removeDirectory(_ path: String) { rmdir(path) }
+
+    /// A new directory in the place for temporary files, for this user alone.
+    public static func makeTemporaryDirectory(_ name: String) throws(SystemError) -> String {
+        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array("\(parent)/\(name).XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw SystemError("mkdtemp", errno) }
+        return template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    }
+
     private static func writeAll(_ fd: Int32, _ bytes: [UInt8]) throws(SystemError) {
         var rest = bytes[...]
         while !rest.isEmpty {

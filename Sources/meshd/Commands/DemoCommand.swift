@@ -1,3 +1,0 @@
-enum DemoCommand {
-    static func run(_ arguments: [String]) -> Int32 { 1 }
-}
