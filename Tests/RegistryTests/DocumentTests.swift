@@ -88,6 +88,18 @@ import Testing
         #expect(try parse("services: {}").services.isEmpty)
     }
 
+    @Test func portsAreBounded() throws {
+        func ranges(_ count: Int) -> String {
+            "expose: [\(Array(repeating: "1-65535", count: count).joined(separator: ", "))]"
+        }
+        #expect(try service(ranges(15)).containerPorts.count == 65_535)
+        let found = try #require(problem(ranges(16)))
+        #expect(found.message.hasPrefix("more than 1000000 ports"))
+        #expect(found.key == "services.web.expose.15")
+        let across = (0..<16).map { "  s\($0): {expose: [1-65535]}\n" }.joined()
+        #expect(throws: CatalogueProblem.self) { try parse("services:\n" + across) }
+    }
+
     @Test func warningsAreBounded() throws {
         var text = "services:\n"
         for index in 0..<1_500 { text += "  s\(index): {ports: [80]}\n" }

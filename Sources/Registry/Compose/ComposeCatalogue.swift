@@ -10,6 +10,8 @@ public struct ComposeCatalogue: Sendable, Equatable {
     public let warnings: [CatalogueProblem]
 
     public static let maximumWarnings = 1_000
+    /// Ports that `ports` and `expose` name in one file, ranges counted in full; more are a problem.
+    public static let maximumPorts = 1_000_000
     /// Largest file, in bytes.
     public static let maximumBytes = 16 << 20
 
@@ -36,10 +38,19 @@ public struct ComposeCatalogue: Sendable, Equatable {
     }
 }
 
-/// Warnings found on the way, bounded.
+/// What has come up in the file so far, bounded.
 struct Findings {
     private(set) var warnings: [CatalogueProblem] = []
     private var toldOnce: Set<String> = []
+    private var portCount = 0
+
+    /// Counts ports before a range is spread out: a few bytes of text name 65,535 of them.
+    mutating func count(_ ports: ClosedRange<UInt16>, _ place: Cursor) throws(CatalogueProblem) {
+        portCount += ports.count
+        guard portCount <= ComposeCatalogue.maximumPorts else {
+            throw place.problem("more than \(ComposeCatalogue.maximumPorts) ports in 'ports' and 'expose' of the file")
+        }
+    }
 
     /// The last place is kept for saying that there are more.
     mutating func warn(_ warning: CatalogueProblem) {

@@ -16,6 +16,7 @@ extension ServiceReader {
         for item in try list.items() {
             let parsed = item.isMapping ? try longPort(item, &findings) : try shortPort(item, &findings)
             guard let entry = parsed else { continue }
+            try findings.count(entry.target, item)
             note(entry.target, entry.transport)
             if entry.transport == .udp {
                 findings.warnOnce(
@@ -44,13 +45,14 @@ extension ServiceReader {
         if transport == .udp { udpPorts.formUnion(ports) } else { tcpPorts.formUnion(ports) }
     }
 
-    mutating func readExposed(_ list: Cursor) throws(CatalogueProblem) {
+    mutating func readExposed(_ list: Cursor, _ findings: inout Findings) throws(CatalogueProblem) {
         for item in try list.items() {
             let text = try item.text()
             let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
             guard let range = parts.first.flatMap({ PortText.range($0) }) else {
                 throw item.problem("\(OneLine.quoted(text)) is not a port or range of ports")
             }
+            try findings.count(range, item)
             let transport = parts.count == 2 ? PublishedPort.Transport(rawValue: parts[1].lowercased()) : .tcp
             // Other transports, such as sctp, concern other programs.
             if let transport { note(range, transport) }

@@ -6,6 +6,7 @@ struct ServiceReader {
     var spec: ServiceSpec
     var instances: [InstanceSpec] = []
     var instanceIDs: Set<String> = []
+    var aliasNames: Set<String>
     let routingDomain: String?
     /// Container ports reached over TCP.
     var tcpPorts: Set<UInt16> = []
@@ -14,6 +15,8 @@ struct ServiceReader {
 
     init(name: String, routingDomain: String?) {
         spec = ServiceSpec(name: name)
+        // Its own name is no alias.
+        aliasNames = [name]
         self.routingDomain = routingDomain
     }
 
@@ -32,7 +35,7 @@ struct ServiceReader {
         // Ports before instances: `ADDRESS:PORT` needs to know them all. Labels after `ports`, which they refer to.
         _ = try service.entries()
         if let ports = service["ports"] { try readPorts(ports, &findings) }
-        if let exposed = service["expose"] { try readExposed(exposed) }
+        if let exposed = service["expose"] { try readExposed(exposed, &findings) }
         var labels = try LabelSet(service, &findings)
         try readRoutes(&labels, &findings)
         try readProbe(&labels, &findings)

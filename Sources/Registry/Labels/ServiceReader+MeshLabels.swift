@@ -16,9 +16,7 @@ extension ServiceReader {
             }
             spec.vipProtocols[port] = try Self.portProtocol(label)
         }
-        for (portText, label) in labels.takeAll(prefix: "publish.", suffix: ".protocol", meshOnly: true) {
-            try setLayer(try Self.port(portText, label), label)
-        }
+        try readLayers(labels.takeAll(prefix: "publish.", suffix: ".protocol", meshOnly: true))
     }
 
     private static func policy(_ label: Label) throws(CatalogueProblem) -> BalancePolicy {
@@ -61,16 +59,20 @@ extension ServiceReader {
         return value
     }
 
-    /// Sets how a published port is served, at every address it is published on.
-    private mutating func setLayer(_ port: UInt16, _ label: Label) throws(CatalogueProblem) {
-        let layer = try Self.portProtocol(label)
-        var found = false
-        for index in spec.publishedPorts.indices {
-            let published = spec.publishedPorts[index]
-            guard published.port == port, published.transport == .tcp else { continue }
-            spec.publishedPorts[index].layer = layer
-            found = true
+    /// Sets how published ports are served, each at every address it is published on.
+    private mutating func readLayers(_ labels: [(middle: String, label: Label)]) throws(CatalogueProblem) {
+        guard !labels.isEmpty else { return }
+        var places: [UInt16: [Int]] = [:]
+        for (index, published) in spec.publishedPorts.enumerated() where published.transport == .tcp {
+            places[published.port, default: []].append(index)
         }
-        guard found else { throw label.problem("\(port) is no published TCP port of this service") }
+        for (portText, label) in labels {
+            let port = try Self.port(portText, label)
+            let layer = try Self.portProtocol(label)
+            guard let indices = places[port] else {
+                throw label.problem("\(port) is no published TCP port of this service")
+            }
+            for index in indices { spec.publishedPorts[index].layer = layer }
+        }
     }
 }

@@ -54,7 +54,7 @@ extension ServiceReader {
     }
 
     mutating func addAlias(_ name: String) {
-        if name != spec.name, !spec.aliases.contains(name) { spec.aliases.append(name) }
+        if aliasNames.insert(name).inserted { spec.aliases.append(name) }
     }
 }
 
