@@ -60,5 +60,12 @@ let package = Package(
         tests("YAMLTests", ["YAML"]),
         tests("RegistryTests", ["Registry", "Reactor", "MeshCore", "NetAddress"]),
         tests("ConfigurationTests", ["Configuration", "NetAddress"]),
+
+        // Servers on threads that follow a test's script.
+        .target(
+            name: "ScriptedServer", dependencies: ["Reactor", "NetAddress"], path: "Tests/ScriptedServer",
+            swiftSettings: settings),
+        tests("HTTPClientTests", ["HTTPClient", "HTTPCodec", "Reactor", "NetAddress", "ScriptedServer"]),
+        tests("HealthProberTests", ["HealthProber", "MeshCore", "Reactor", "NetAddress", "ScriptedServer"]),
     ]
 )

@@ -13,9 +13,10 @@ public enum InstanceState: String, Sendable, Hashable, CaseIterable {
 
 /// One instance's health: probe results and dial failures in, a state out. Pure; time comes in as nanoseconds.
 ///
-/// Legal ways: starting → healthy (`rise` is not asked of the first verdict) or unhealthy; healthy → unhealthy after
-/// `fall` failures in a row; healthy → ejected after `ejectAfter` dial failures in a row; unhealthy or ejected →
-/// healthy after `rise` passes in a row, or, without a probe, when the ejection time is over.
+/// Legal ways: starting → healthy or unhealthy by the first verdict, of which `rise` and `fall` are not asked; healthy
+/// → unhealthy after `fall` failures in a row; healthy → ejected after `ejectAfter` dial failures in a row; ejected →
+/// unhealthy by a failed probe; unhealthy or ejected → healthy after `rise` passes in a row, or, without a probe, when
+/// the ejection time is over. `draining` is the catalogue's word and never comes from here.
 public struct HealthState: Sendable, Equatable {
     /// Dial failures in a row, counted over all workers, that take an instance out.
     public static let ejectAfter = 3
@@ -23,9 +24,11 @@ public struct HealthState: Sendable, Equatable {
     static let firstEjectionNanoseconds: UInt64 = 2_000_000_000
     static let longestEjectionNanoseconds: UInt64 = 60_000_000_000
 
-    private let rise: Int
-    private let fall: Int
-    private let isProbed: Bool
+    private var rise: Int
+    private var fall: Int
+    private var isProbed: Bool
+    /// No probe of the present kind has spoken yet: its first verdict decides alone.
+    private var awaitsFirstVerdict: Bool
     public private(set) var state: InstanceState
     private var passes = 0
     private var failures = 0
@@ -33,15 +36,27 @@ public struct HealthState: Sendable, Equatable {
     private var ejections = 0
     /// When an ejection without a probe ends; `nil` where there is none.
     public private(set) var readmitAtNanoseconds: UInt64?
-    /// The last failure's cause, for `status` and `explain`.
+    /// The last failure's cause, for `status` and `explain`; `nil` after a pass that leaves the instance healthy.
     public private(set) var cause: String?
 
     /// - Parameter probe: `nil`: always healthy until dials fail.
     public init(probe: ProbeSpec?) {
-        rise = probe?.rise ?? 1
-        fall = probe?.fall ?? 1
+        rise = max(probe?.rise ?? 1, 1)
+        fall = max(probe?.fall ?? 1, 1)
         isProbed = probe != nil
+        awaitsFirstVerdict = isProbed
         state = isProbed ? .starting : .healthy
+    }
+
+    /// The operator changed how this instance is probed. It keeps its state until the first verdict of the new probe,
+    /// so that an edit does not empty a service; without a probe it is healthy.
+    public mutating func probeChanged(to probe: ProbeSpec?) {
+        let before = state
+        let lastCause = cause
+        self = HealthState(probe: probe)
+        guard isProbed else { return }
+        state = before
+        cause = lastCause
     }
 
     /// Takes in a probe's verdict; `nil` is a pass, a text the cause of a failure. Returns whether the state flipped.
@@ -51,24 +66,23 @@ public struct HealthState: Sendable, Equatable {
             passes = 0
             failures = min(failures + 1, fall)
             cause = failure
-            if state == .starting || state == .ejected || failures >= fall { state = .unhealthy }
+            if awaitsFirstVerdict || state != .healthy || failures >= fall { state = .unhealthy }
         } else {
             failures = 0
             passes = min(passes + 1, rise)
-            if state == .starting || passes >= rise {
-                state = .healthy
-                cause = nil
-                dialFailures = 0
-                ejections = 0
-            }
+            if awaitsFirstVerdict || passes >= rise { readmit() }
+            if state == .healthy { cause = nil }
         }
+        awaitsFirstVerdict = false
         return state != before
     }
 
     /// Takes in failed dials of live traffic. Returns whether the state flipped.
+    ///
+    /// - Parameter count: dials that failed since the last report; below 1 it says nothing.
     public mutating func dialsFailed(_ count: Int, cause text: String, nowNanoseconds now: UInt64) -> Bool {
-        guard state == .healthy else { return false }
-        dialFailures += count
+        guard state == .healthy, count > 0 else { return false }
+        dialFailures += min(count, Self.ejectAfter)
         guard dialFailures >= Self.ejectAfter else { return false }
         dialFailures = 0
         passes = 0
@@ -76,8 +90,9 @@ public struct HealthState: Sendable, Equatable {
         cause = text
         if !isProbed {
             let shift = UInt64(min(ejections, 5))
-            readmitAtNanoseconds = now &+ min(Self.firstEjectionNanoseconds << shift, Self.longestEjectionNanoseconds)
-            ejections += 1
+            let length = min(Self.firstEjectionNanoseconds << shift, Self.longestEjectionNanoseconds)
+            readmitAtNanoseconds = now.addingReportingOverflow(length).overflow ? .max : now + length
+            ejections = min(ejections + 1, 5)
         }
         return true
     }
@@ -90,10 +105,16 @@ public struct HealthState: Sendable, Equatable {
 
     /// Ends an ejection whose time is over. Returns whether the state flipped.
     public mutating func timePassed(nowNanoseconds now: UInt64) -> Bool {
-        guard state == .ejected, let readmit = readmitAtNanoseconds, now >= readmit else { return false }
+        guard state == .ejected, let end = readmitAtNanoseconds, now >= end else { return false }
         readmitAtNanoseconds = nil
         state = .healthy
         cause = nil
         return true
+    }
+
+    private mutating func readmit() {
+        guard state != .healthy else { return }
+        state = .healthy
+        dialFailures = 0
     }
 }
