@@ -1,3 +1,4 @@
+import Glibc
 import HTTPCodec
 import NetAddress
 import Reactor
@@ -65,6 +66,11 @@ private func response(_ status: Int, _ body: String) -> FetchResult {
         (
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n"
                 + "Content-Length: 2\r\n\r\nok", response(200, "ok")
+        ),
+        (
+            // More than one buffer holds: the second head is cut where the first receive ends.
+            "HTTP/1.1 103 Early Hints\r\nX: " + String(repeating: "a", count: 12_000) + "\r\n\r\nHTTP/1.1 200 OK\r\nY: "
+                + String(repeating: "b", count: 12_000) + "\r\nContent-Length: 2\r\n\r\nok", response(200, "ok")
         ),
     ]
 
@@ -230,6 +236,29 @@ private func response(_ status: Int, _ body: String) -> FetchResult {
         let request = FetchRequest(
             "GET", path, to: .tcp(bound.address), host: host, headers: [(name, value)], timeoutNanoseconds: ample)
         #expect(try fetch(request) == .failed(.malformed(error)))
+    }
+
+    @Test func fetchesOverAUnixSocket() throws {
+        let path = "/tmp/meshd-fetch-\(getpid())-\(MonotonicClock.nowNanoseconds()).sock"
+        defer { unlink(path) }
+        let loop = try EventLoop()
+        let watchdog = Watchdog(loop)
+        let listener = try TCPListener(Socket.listen(unixPath: path), on: loop) { socket, _ in
+            // It fits the socket's buffer, and the request need not be read for that.
+            let text = Array("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup".utf8)
+            _ = text.withUnsafeBytes { socket.send($0.baseAddress!, $0.count) }
+            socket.shutdownWrite()
+            Alarm(loop, after: brief) { socket.close() }
+        }
+        var result: FetchResult?
+        let request = FetchRequest("GET", "/status", to: .unix(path: path), host: "meshd", timeoutNanoseconds: ample)
+        HTTPFetch.start(request, on: loop) {
+            result = $0
+            Alarm(loop, after: 2 * brief) { loop.stop() }
+        }
+        #expect(watchdog.run())
+        listener.finish()
+        #expect(result == response(200, "up"))
     }
 
     @Test func unixSocketThatIsNotThere() throws {

@@ -16,8 +16,8 @@ private final class Bench {
     /// Called behind each flip with the number of flips so far.
     var onFlip: (Int) -> Void = { _ in }
 
-    init(inFlightLimit: Int = HealthProber.inFlightLimit) throws {
-        loop = try EventLoop()
+    init(inFlightLimit: Int = HealthProber.inFlightLimit, bufferLimitBytes: Int = 1 << 20) throws {
+        loop = try EventLoop(bufferLimitBytes: bufferLimitBytes)
         watchdog = Watchdog(loop)
         prober = HealthProber(on: loop, seed: 1, inFlightLimit: inFlightLimit) { [unowned self] key, from, to, cause in
             #expect(prober.state(key) == to)
@@ -168,6 +168,20 @@ private let web = InstanceKey(service: "web", id: "a")
         #expect(bench.flips == ["a: starting -> unhealthy (connection refused)"])
     }
 
+    @Test func wantOnThisNodeSaysNothingOfTheInstance() throws {
+        let server = try server(statuses: [200])
+        let bench = try Bench(bufferLimitBytes: 1)
+        bench.prober.update(entry(http(), [("a", server.address)]))
+        func waitForTwo() {
+            guard bench.prober.counters.probesNotMade < 2 else { return bench.loop.stop() }
+            Alarm(bench.loop, after: 10_000_000, waitForTwo)
+        }
+        waitForTwo()
+        bench.onFlip = { _ in bench.loop.stop() }
+        try bench.run()
+        #expect(bench.flips.isEmpty)
+    }
+
     @Test func startsWithinTheInitialDelay() throws {
         let requests = Atomic(0)
         let server = try ScriptedServer { connection, _ in
@@ -306,6 +320,15 @@ private let web = InstanceKey(service: "web", id: "a")
             #expect(bench.prober.counters.inFlight == 1)
             bench.prober.update(entry(http(), [("a", good.address)]))
             Alarm(bench.loop, after: 20_000_000) {
+                #expect(bench.prober.counters.waiting == 1)
+                leaveWhileWaiting()
+            }
+        }
+        func leaveWhileWaiting() {
+            bench.prober.update(entry(http(), [("b", good.address)], name: "brief"))
+            Alarm(bench.loop, after: 20_000_000) {
+                #expect(bench.prober.counters.waiting == 2)
+                bench.prober.remove(service: "brief")
                 #expect(bench.prober.counters.waiting == 1)
                 bench.prober.remove(service: "stalled")
                 #expect(bench.prober.counters.inFlight == 1)
