@@ -1,5 +1,7 @@
 import Configuration
 import HTTPClient
+import HealthProber
+import L7Router
 import MeshCore
 import NetAddress
 import Reactor

@@ -39,6 +39,7 @@ final class Node {
             vips: state?.load() ?? [:], seed: seed)
         if let web = settings.http { try Self.require(web, "--http") }
         try openAdmin()
+        for url in urls { try open(url) }
         if let address = settings.dns {
             dns = try Self.naming("--dns \(address)") { () throws(SystemError) in
                 try AliasDNSServer(
@@ -46,11 +47,18 @@ final class Node {
                     ttlSeconds: UInt32(clamping: settings.dnsTTLSeconds), seed: seed)
             }
         }
-        for url in urls { try open(url) }
-        control.compiled = { [unowned self] snapshot in
-            dns?.update(zone: Zone(snapshot.zone))
-            state?.save(control.compiler.assignedVIPs)
-        }
+        control.compiled = { [unowned self] in compiled($0) }
+    }
+
+    private var zoneEntries: [ZoneEntry] = []
+
+    private func compiled(_ snapshot: Snapshot) {
+        state?.save(control.compiler.assignedVIPs)
+        guard let dns, snapshot.zone != zoneEntries else { return }
+        zoneEntries = snapshot.zone
+        let zone = Zone(snapshot.zone, serial: UInt32(truncatingIfNeeded: snapshot.generation))
+        for name in zone.rejectedNames { Log.warning("not a DNS name, not served", ["name": name]) }
+        dns.update(zone: zone)
     }
 
     private static func options(_ settings: Settings) -> SnapshotCompiler.Options {

@@ -1,0 +1,54 @@
+# meshd: `make run` builds it and shows it at work; `make test` runs everything CI runs.
+
+SWIFT ?= swift
+PREFIX ?= /usr/local
+BUILD_PACKAGES = libyaml-dev
+TEST_PACKAGES = $(BUILD_PACKAGES) curl bind9-dnsutils haproxy nginx libnginx-mod-stream wrk python3 procps strace
+BINARY = .build/release/meshd
+SOURCES = Package.swift Sources Tests
+FUZZ_SECONDS ?= 60
+
+.PHONY: run build test lint format install perf perf-check fuzz packages test-packages clean
+
+run: build
+	$(BINARY) demo
+
+# Leaves .build/release/meshd with the Swift runtime inside: one file to copy to a node.
+build: packages
+	$(SWIFT) build -c release --product meshd --static-swift-stdlib
+
+test: test-packages lint
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build
+	$(MAKE) build
+	$(BINARY) demo --once
+	$(MAKE) perf-check
+
+lint:
+	$(SWIFT) format lint --strict --recursive $(SOURCES)
+
+format:
+	$(SWIFT) format --in-place --recursive $(SOURCES)
+
+install: build
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/meshd
+
+# Compares with real peers in one run and writes perf/RESULTS.md.
+perf: test-packages build
+	perf/run
+
+# The same with tiny inputs, so that the harness cannot rot.
+perf-check:
+	perf/run --check
+
+fuzz: packages
+	fuzz/run $(FUZZ_SECONDS)
+
+packages:
+	@tools/packages $(BUILD_PACKAGES)
+
+test-packages:
+	@tools/packages $(TEST_PACKAGES)
+
+clean:
+	rm -rf .build
