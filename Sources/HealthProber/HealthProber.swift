@@ -4,8 +4,9 @@ public import Reactor
 /// What the prober has done since its start, and what it has under way.
 public struct ProbeCounters: Equatable, Sendable {
     public internal(set) var probesPassed: UInt64 = 0
-    /// Refused, broken or answered with another status; without those that timed out.
+    /// Refused, broken, answered with another status, or timed out.
     public internal(set) var probesFailed: UInt64 = 0
+    /// Those of `probesFailed` that failed at their timeout.
     public internal(set) var probesTimedOut: UInt64 = 0
     /// Not made for want of something on this node; they count for no instance's health.
     public internal(set) var probesNotMade: UInt64 = 0
@@ -222,6 +223,7 @@ public final class HealthProber {
             tally.probesFailed += 1
             failure = cause
         case .timedOut(let cause):
+            tally.probesFailed += 1
             tally.probesTimedOut += 1
             failure = cause
         case .notMade:

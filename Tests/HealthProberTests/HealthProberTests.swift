@@ -139,7 +139,7 @@ private let web = InstanceKey(service: "web", id: "a")
         let bench = try Bench()
         bench.onFlip = { _ in
             #expect(bench.prober.counters.probesTimedOut == 1)
-            #expect(bench.prober.counters.probesFailed == 0)
+            #expect(bench.prober.counters.probesFailed == 1)
             bench.loop.stop()
         }
         bench.prober.update(entry(http(timeout: 0.05), [("a", server.address)]))
