@@ -17,6 +17,7 @@ from .nginx import Nginx
 from .origins import Origins
 from .peers import Floor, find_program, first_line
 from .processes import LOAD_CORE, PROXY_CORE, Supervisor
+from .samples import quiet
 
 _PERF = pathlib.Path(__file__).resolve().parent.parent
 _CHECK_SECONDS = 0.3
@@ -46,6 +47,8 @@ def _parse_options():
     names = [scenario.name for scenario in scenarios.ALL]
     parser.add_argument("--scenario", action="append", choices=names, help="only this one (repeatable)")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--spare-rounds", type=int, default=5,
+                        help="at most so many more, in place of rounds that other programs disturbed")
     parser.add_argument("--seconds", type=float, default=3, help="of load for each proxy in each round")
     parser.add_argument("--peers", default="meshd,haproxy,nginx,floor", help="comma-separated")
     parser.add_argument("--meshd", default=str(_PERF.parent / ".build/release/meshd"), help="the program to measure")
@@ -53,10 +56,10 @@ def _parse_options():
     parser.add_argument("--check", action="store_true", help="tiny inputs: does the harness work? writes no report")
     parser.add_argument("--syscalls", action="store_true", help="count the system calls of a request instead")
     options = parser.parse_args()
-    if options.rounds < 1 or not 0 < options.seconds <= 600:
+    if options.rounds < 1 or options.spare_rounds < 0 or not 0 < options.seconds <= 600:
         parser.error("--rounds must be at least 1, --seconds more than 0 and at most 600")
     if options.check:
-        options.rounds, options.seconds = 1, _CHECK_SECONDS
+        options.rounds, options.seconds, options.spare_rounds = 1, _CHECK_SECONDS, 0
     return options
 
 
@@ -75,7 +78,9 @@ def _run(options):
     _claim_machine()
     peers = _peers(options)
     chosen = [scenario for scenario in scenarios.ALL if not options.scenario or scenario.name in options.scenario]
-    settings = scenarios.Settings(options.rounds, options.seconds, _CHECK_IDLE if options.check else sys.maxsize)
+    settings = scenarios.Settings(
+        options.rounds, options.spare_rounds, options.seconds, _CHECK_IDLE if options.check else sys.maxsize
+    )
     with tempfile.TemporaryDirectory(prefix="perf-") as directory, Supervisor(directory) as supervisor:
         instances = Origins(supervisor)
         if options.syscalls:
@@ -124,7 +129,8 @@ def _progress(scenario, number, last):
             parts.append(f"{name} {sample.cpu_per_request:.1f} µs")
         else:
             parts.append(f"{name} {sample.rate:.0f}/s")
-    print(f"{scenario.name} round {number + 1}: {', '.join(parts)}", file=sys.stderr)
+    noise = "" if all(quiet(sample) for sample in last.values()) else " (other programs disturbed it)"
+    print(f"{scenario.name} round {number}: {', '.join(parts)}{noise}", file=sys.stderr)
 
 
 def _publish(options, chosen, results, facts):

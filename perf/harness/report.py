@@ -4,8 +4,6 @@ from . import goals, samples
 
 REFERENCE = "haproxy"
 _TIE = 0.15
-# More than this of a core spent on other programs makes a run hard to believe.
-_QUIET_CORES = 0.1
 
 # Heading, field, unit's divisor, decimals, whether a ratio to the reference stands beside it.
 _LOAD_COLUMNS = (
@@ -23,11 +21,11 @@ _IDLE_COLUMNS = (
     ("Rss after MiB", "rss", 1 << 20, 1, True),
 )
 
-_HOW_TO_READ = f"""Each figure is the median of its rounds. `×` is the median of the per-round ratios to {REFERENCE}, then the
-smallest and the largest of them. All proxies run in the same rounds, in rotating order; believe the ratios, not the
-absolute values, which drift from hour to hour. **Differences under 15 % of one run are ties**, and `reading` says so; it
-compares CPU time (memory in the idle scenarios) with {REFERENCE}. `floor` is the loader against an instance directly,
-without a proxy. `all processes` adds the loader's and the instances' CPU time to the proxy's.
+_HOW_TO_READ = f"""Each figure is the median of its rounds. `×` is the median of the per-round ratios to
+{REFERENCE}, then the smallest and the largest of them. All proxies run in the same rounds, in rotating order; believe
+the ratios, not the absolute values, which drift from hour to hour. **Differences under 15 % of one run are ties**, and
+`reading` says so; it compares CPU time (memory in the idle scenarios) with {REFERENCE}. `floor` is the loader against
+an instance directly, without a proxy. `all processes` adds the loader's and the instances' CPU time to the proxy's.
 """
 
 
@@ -78,13 +76,12 @@ def _row(name, found, reference, columns):
 
 def disturbance(results):
     """A warning where other programs took a noticeable part of the machine while this was measured, else nothing."""
-    shares = [sample.foreign_cores for found in results.values() for sample in found
-              if sample.foreign_cores is not None]
-    noisy = [share for share in shares if share > _QUIET_CORES]
+    measured = [sample for found in results.values() for sample in found]
+    noisy = [sample.foreign_cores for sample in measured if not samples.quiet(sample)]
     if not noisy:
         return ""
-    return (f"\nThe machine was not quiet: in {len(noisy)} of {len(shares)} measurements other programs took more than "
-            f"{_QUIET_CORES:.0%} of a core, at most {max(noisy):.0%}. Repeat this on a quiet machine.\n")
+    return (f"\nThe machine was not quiet: in {len(noisy)} of {len(measured)} measurements other programs took more "
+            f"than {samples.QUIET_CORES:.0%} of a core, at most {max(noisy):.0%}. Repeat this on a quiet machine.\n")
 
 
 def goals_table(results):

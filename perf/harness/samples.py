@@ -23,6 +23,15 @@ class Sample:
     foreign_cores: float | None = None
 
 
+# More than this of a core spent on other programs makes a measurement hard to believe.
+QUIET_CORES = 0.1
+
+
+def quiet(sample):
+    """Whether the proxy had the machine for itself, as far as was measured."""
+    return sample.foreign_cores is None or sample.foreign_cores <= QUIET_CORES
+
+
 def median(samples, field):
     """The median of a field over rounds, or None where it was not measured."""
     values = [value for value in (getattr(sample, field) for sample in samples) if value is not None]
