@@ -53,10 +53,15 @@ let package = Package(
             swiftSettings: settings
         ),
 
-        tests("HTTPCodecTests", ["HTTPCodec"]),
-        tests("MeshCoreTests", ["MeshCore"]),
+        // Seeded random numbers and byte helpers of the tests.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        tests("NetAddressTests", ["NetAddress", "TestSupport"]),
+        tests("HTTPCodecTests", ["HTTPCodec", "TestSupport"]),
+        tests("MeshCoreTests", ["MeshCore", "NetAddress", "TestSupport"]),
+        tests("ReactorTests", ["Reactor", "CLinux", "NetAddress", "TestSupport"]),
+        // Reads the sources: imports, banned calls, sizes.
+        tests("TidyTests", []),
         tests("AliasDNSTests", ["AliasDNS", "MeshCore", "NetAddress", "Reactor"]),
-        tests("ReactorTests", ["Reactor"]),
         tests("YAMLTests", ["YAML"]),
         tests("RegistryTests", ["Registry", "Reactor", "MeshCore", "NetAddress"]),
         tests("ConfigurationTests", ["Configuration", "NetAddress"]),

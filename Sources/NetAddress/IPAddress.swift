@@ -70,7 +70,10 @@ extension IPAddress: CustomStringConvertible {
 
     private static func parseV6(_ text: some StringProtocol) -> IPAddress? {
         let halves = splitAtGap(Array(text.utf8))
-        guard let head = groups(halves.head), let tail = groups(halves.tail ?? []) else { return nil }
+        // A dotted quad is the last 32 bits, so it never stands before the gap.
+        guard let head = groups(halves.head, mayEndDotted: halves.tail == nil),
+            let tail = groups(halves.tail ?? [], mayEndDotted: true)
+        else { return nil }
         let missing = 8 - head.count - tail.count
         guard halves.tail == nil ? missing == 0 : missing >= 1 else { return nil }
         let all = head + Array(repeating: 0, count: missing) + tail
@@ -86,18 +89,19 @@ extension IPAddress: CustomStringConvertible {
         return (bytes[...], nil)
     }
 
-    private static func groups(_ bytes: ArraySlice<UInt8>) -> [UInt16]? {
+    private static func groups(_ bytes: ArraySlice<UInt8>, mayEndDotted: Bool) -> [UInt16]? {
         guard !bytes.isEmpty else { return [] }
         let parts = bytes.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
         guard parts.count <= 8 else { return nil }
         var result: [UInt16] = []
         for (index, part) in parts.enumerated() {
-            if index == parts.count - 1, part.contains(UInt8(ascii: ".")) {
+            if mayEndDotted, index == parts.count - 1, part.contains(UInt8(ascii: ".")) {
                 guard let bits = parseV4(String(decoding: part, as: UTF8.self)) else { return nil }
                 result += [UInt16(bits >> 16), UInt16(truncatingIfNeeded: bits)]
             } else {
-                guard (1...4).contains(part.count), let group = UInt16(String(decoding: part, as: UTF8.self), radix: 16),
-                    part.first != UInt8(ascii: "+")
+                // The integer initialiser alone would take a sign.
+                guard (1...4).contains(part.count), part.first != UInt8(ascii: "+"), part.first != UInt8(ascii: "-"),
+                    let group = UInt16(String(decoding: part, as: UTF8.self), radix: 16)
                 else { return nil }
                 result.append(group)
             }
