@@ -15,13 +15,15 @@ public final class Balancer {
 
     /// - Parameter seed: differs between workers, so that they do not pick in step.
     public init(seed: UInt64) {
-        random = seed | 1
+        // Small seeds that follow each other are made to differ in all bits; 0 would stay 0.
+        random = max((seed &+ 1) &* 0x9e37_79b9_7f4a_7c15, 1)
         loadCapacity = 64
         loads = .allocate(capacity: loadCapacity)
         loads.initialize(repeating: Load(), count: loadCapacity)
         cursorCapacity = 64
         cursors = .allocate(capacity: cursorCapacity)
         cursors.initialize(repeating: 0, count: cursorCapacity)
+        scatterCursors(0..<cursorCapacity)
     }
 
     deinit {
@@ -37,7 +39,12 @@ public final class Balancer {
         Self.grow(&loads, &loadCapacity, snapshot.incarnations.capacity, Load())
         let before = cursorCapacity
         Self.grow(&cursors, &cursorCapacity, snapshot.pools.capacity, 0)
-        for index in before..<max(before, cursorCapacity) { cursors[index] = UInt32(truncatingIfNeeded: nextRandom() >> 33) }
+        scatterCursors(before..<cursorCapacity)
+    }
+
+    /// Gives pools their first turns at random.
+    private func scatterCursors(_ range: Range<Int>) {
+        for index in range { cursors[index] = UInt32(truncatingIfNeeded: nextRandom() >> 33) }
     }
 
     private static func grow<T>(_ memory: inout UnsafeMutablePointer<T>, _ capacity: inout Int, _ wanted: Int, _ fill: T) {
@@ -110,9 +117,10 @@ public final class Balancer {
     private func betterOfTwo(_ entry: Pool) -> Int {
         let count = UInt64(entry.count)
         let bits = nextRandom()
-        let first = Int((bits & 0xffff_ffff) * count >> 32)
+        // A shift binds tighter than a product.
+        let first = Int(((bits & 0xffff_ffff) * count) >> 32)
         // Of the others, so that the two differ.
-        let other = Int((bits >> 32) * (count - 1) >> 32)
+        let other = Int(((bits >> 32) * (count - 1)) >> 32)
         let second = other >= first ? other + 1 : other
         return isLessLoaded(entry.endpoints![second], than: entry.endpoints![first]) ? second : first
     }

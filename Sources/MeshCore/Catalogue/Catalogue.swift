@@ -10,7 +10,8 @@ public struct Catalogue {
     }
 
     private struct SourceState {
-        var revision: UInt64 = 0
+        /// `nil` until the first event.
+        var revision: UInt64?
         var services: [String: ServiceSpec] = [:]
         var instances: [String: [String: InstanceSpec]] = [:]
     }
@@ -28,7 +29,7 @@ public struct Catalogue {
     /// Takes in one event and returns the names of the services that are now different.
     public mutating func apply(_ event: SourceEvent) -> Set<String> {
         var state = sources[event.source] ?? SourceState()
-        guard event.revision > state.revision else { return [] }
+        if let last = state.revision, event.revision <= last { return [] }
         state.revision = event.revision
         let touched = Self.apply(event.change, to: &state)
         sources[event.source] = state
@@ -55,6 +56,7 @@ public struct Catalogue {
             return [instance.service]
         case .removeInstance(let key):
             state.instances[key.service]?[key.id] = nil
+            if state.instances[key.service]?.isEmpty == true { state.instances[key.service] = nil }
             return [key.service]
         }
     }

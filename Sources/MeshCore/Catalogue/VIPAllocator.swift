@@ -8,6 +8,8 @@ public struct VIPAllocator {
     private let range: IPNetwork
     public private(set) var assigned: [String: IPAddress] = [:]
     private var taken: [IPAddress: String] = [:]
+    /// Whether the last search found nothing and nothing was released since.
+    private var isUsedUp = false
 
     public init(range: IPNetwork) { self.range = range }
 
@@ -16,28 +18,34 @@ public struct VIPAllocator {
         range.hostBits >= 63 ? 1 << 62 : max(1 << UInt64(range.hostBits), 3) - 2
     }
 
-    /// The service's address; `nil` where the range is used up or the demanded address is another service's.
+    /// The service's address; `nil` where the range is used up or the demanded address is another service's. It then has
+    /// no address at all: the one it may have had is free.
     public mutating func assign(_ service: String, demanded: IPAddress? = nil) -> IPAddress? {
         if let present = assigned[service], demanded == nil || demanded == present { return present }
         guard let address = demanded ?? firstFree(service) else { return nil }
-        if let owner = taken[address], owner != service { return nil }
         release(service)
+        if taken[address] != nil { return nil }
         assigned[service] = address
         taken[address] = service
         return address
     }
 
     public mutating func release(_ service: String) {
-        if let address = assigned.removeValue(forKey: service) { taken[address] = nil }
+        if let address = assigned.removeValue(forKey: service) {
+            taken[address] = nil
+            isUsedUp = false
+        }
     }
 
-    private func firstFree(_ service: String) -> IPAddress? {
-        guard UInt64(taken.count) < capacity else { return nil }
+    private mutating func firstFree(_ service: String) -> IPAddress? {
+        if isUsedUp { return nil }
         let start = Self.hash(service) % capacity
-        for step in 0...UInt64(taken.count) {
+        // Of more addresses than are taken at least one is free; those taken outside the range only add to the count.
+        for step in 0..<min(capacity, UInt64(taken.count) + 1) {
             let address = range.address(at: 1 + (start + step) % capacity)
             if taken[address] == nil { return address }
         }
+        isUsedUp = true
         return nil
     }
 
@@ -46,6 +54,7 @@ public struct VIPAllocator {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
         hash ^= hash >> 32
-        return hash &* 0x9e37_79b9_7f4a_7c15 >> 16
+        // A shift binds tighter than a product.
+        return (hash &* 0x9e37_79b9_7f4a_7c15) >> 16
     }
 }

@@ -6,8 +6,34 @@ public struct EndpointKey: Hashable, Sendable {
     public let containerPort: UInt16
 }
 
-/// Gives endpoints small ids for workers' tables. An id rests for a while before it is given out again, so that what is
-/// still in flight on the old endpoint is not counted to the new one.
+/// Small dense ids. One that was given back rests until many others have been, so that whoever still holds it meets
+/// nothing rather than its next owner.
+struct RestingIDs {
+    private static let restingIDs = 1024
+
+    private var resting: [Int32] = []
+    private var nextResting = 0
+    private var nextID: Int32 = 0
+
+    mutating func take() -> Int32 {
+        if resting.count - nextResting > Self.restingIDs {
+            let id = resting[nextResting]
+            nextResting += 1
+            if nextResting > 4 * Self.restingIDs {
+                resting.removeFirst(nextResting)
+                nextResting = 0
+            }
+            return id
+        }
+        nextID += 1
+        return nextID - 1
+    }
+
+    mutating func giveBack(_ id: Int32) { resting.append(id) }
+}
+
+/// Gives endpoints small ids for workers' tables. Ids rest, so that what is still in flight on an old endpoint is not
+/// counted to a new one.
 struct EndpointIDs {
     private struct Record {
         let id: Int32
@@ -15,13 +41,9 @@ struct EndpointIDs {
         let address: SocketAddress
     }
 
-    private static let restingIDs = 1024
-
     private var records: [EndpointKey: Record] = [:]
     private var owners: [Int32: EndpointKey] = [:]
-    private var resting: [Int32] = []
-    private var nextResting = 0
-    private var nextID: Int32 = 0
+    private var ids = RestingIDs()
     private var nextIncarnation: UInt32 = 1
     /// Ids whose living incarnation changed since this was last emptied.
     var changes: [Int: UInt32] = [:]
@@ -32,7 +54,7 @@ struct EndpointIDs {
         var record = records[key]
         if record?.address != address {
             release(key)
-            record = Record(id: takeID(), incarnation: nextIncarnation, address: address)
+            record = Record(id: ids.take(), incarnation: nextIncarnation, address: address)
             nextIncarnation &+= 1
             records[key] = record
             owners[record!.id] = key
@@ -45,20 +67,6 @@ struct EndpointIDs {
         guard let record = records.removeValue(forKey: key) else { return }
         owners[record.id] = nil
         changes[Int(record.id)] = 0
-        resting.append(record.id)
-    }
-
-    private mutating func takeID() -> Int32 {
-        if resting.count - nextResting > Self.restingIDs {
-            let id = resting[nextResting]
-            nextResting += 1
-            if nextResting > 4 * Self.restingIDs {
-                resting.removeFirst(nextResting)
-                nextResting = 0
-            }
-            return id
-        }
-        nextID += 1
-        return nextID - 1
+        ids.giveBack(record.id)
     }
 }

@@ -138,7 +138,7 @@ public final class HostTable: Sendable {
                     start: Int32(text.count), count: Int32(path.count), firstTarget: Int32(targets.count),
                     targetCount: Int32(rule.targets.count)))
             text += path
-            targets += rule.targets.map { Flat(pool: $0.pool, weight: $0.weight) }
+            targets += rule.targets.map { Flat(pool: $0.pool, weight: max($0.weight, 0)) }
             rules.append(rule)
         }
     }
@@ -187,7 +187,8 @@ extension HostTable {
         var index = length - 1
         while index >= 0 {
             let byte = host[index] &- 65 < 26 ? host[index] | 0x20 : host[index]
-            if byte == UInt8(ascii: "."), count < 128 {
+            // A wildcard stands for one label or more, so nothing before the dot is no match.
+            if byte == UInt8(ascii: "."), index > 0, count < 128 {
                 starts[count] = UInt8(index + 1)
                 suffixes[count] = hash.value(isWildcard: true)
                 count += 1
@@ -247,19 +248,19 @@ extension HostTable {
         return true
     }
 
-    /// The pool for a request that matched `rule`: by weight, where several services share the rule.
+    /// The pool for a request that matched `rule`: by weight, where several services share the rule; -1 where all the
+    /// weights are 0, which take nothing (semantics 1.3).
     ///
     /// - Parameter random: any number; its bits decide.
     public func pool(rule: Int, random: UInt64) -> Int32 {
         let path = paths[rule]
         let first = targets + Int(path.firstTarget)
-        if path.targetCount == 1 { return first.pointee.pool }
-        var total: Int32 = 0
-        for index in 0..<Int(path.targetCount) { total += first[index].weight }
+        var total: Int64 = 0
+        for index in 0..<Int(path.targetCount) { total += Int64(first[index].weight) }
         guard total > 0 else { return -1 }
-        var rest = Int32(truncatingIfNeeded: random >> 33) % total
+        var rest = Int64(random >> 1) % total
         for index in 0..<Int(path.targetCount) {
-            rest -= first[index].weight
+            rest -= Int64(first[index].weight)
             if rest < 0 { return first[index].pool }
         }
         return -1

@@ -30,6 +30,8 @@ public struct SnapshotCompiler {
         public let vip: IPAddress?
         /// Container port → pool.
         public let pools: [UInt16: Int32]
+        /// What `tasks.<service>` resolves to.
+        let tasks: [IPAddress]
     }
 
     private let options: Options
@@ -37,8 +39,8 @@ public struct SnapshotCompiler {
     private var endpointIDs = EndpointIDs()
     private var storage: [Int32: PoolStorage] = [:]
     private var poolLists: [Int32: PoolContent] = [:]
-    private var freePools: [Int32] = []
-    private var nextPool: Int32 = 0
+    /// A connection to a VIP remembers its pool: hence they rest.
+    private var poolIDs = RestingIDs()
     public private(set) var records: [String: Record] = [:]
     /// What could not be had: VIPs, ports, names. One sentence each.
     public private(set) var problems: [String] = []
@@ -61,7 +63,10 @@ public struct SnapshotCompiler {
     private struct Dirt {
         var hosts = false
         var listeners = false
+        /// Names or VIPs changed.
         var zone = false
+        /// Services whose `tasks` changed.
+        var tasks: [String] = []
         var pools: [Int: Pool] = [:]
     }
 
@@ -91,16 +96,14 @@ public struct SnapshotCompiler {
         _ catalogue: Catalogue, dirty: Set<String>, state: (InstanceKey) -> InstanceState
     ) -> Snapshot {
         var dirt = Dirt()
-        for name in dirty.sorted() {
-            if let entry = catalogue.entries[name] {
-                update(entry, &dirt, state)
-            } else {
-                remove(name, &dirt)
-            }
-        }
+        let names = dirty.sorted()
+        // What goes makes room first: a renamed service takes its VIP along.
+        for name in names where catalogue.entries[name] == nil { remove(name, &dirt) }
+        for name in names { if let entry = catalogue.entries[name] { update(entry, &dirt, state) } }
+        retryVIPs(&dirt)
         let hosts = dirt.hosts ? compileHosts() : last.hosts
         let listeners = dirt.listeners || last.generation == 0 ? compileListeners() : last.listeners
-        let zone = dirt.zone ? compileZone(state) : last.zone
+        let zone = dirt.zone ? compileZone() : patchZone(dirt.tasks)
         let incarnations = last.incarnations.replacing(endpointIDs.changes)
         endpointIDs.changes = [:]
         problems = vipProblems.values.sorted() + nameProblems + listenerProblems
@@ -113,18 +116,37 @@ public struct SnapshotCompiler {
     private mutating func update(_ entry: Catalogue.Entry, _ dirt: inout Dirt, _ state: (InstanceKey) -> InstanceState) {
         let spec = entry.spec
         let before = records[spec.name]
-        let vip = vips.assign(spec.name, demanded: spec.vip)
-        vipProblems[spec.name] = vip != nil ? nil : "service \(spec.name): no virtual IP: " +
-            (spec.vip.map { "\($0) is another service's" } ?? "the range \(options.vipRange) is used up")
+        let vip = assignVIP(spec)
         var pools = before?.pools ?? [:]
         let ports = Self.ports(spec)
-        for port in ports where pools[port] == nil { pools[port] = takePool() }
+        for port in ports where pools[port] == nil { pools[port] = poolIDs.take() }
         for port in pools.keys where !ports.contains(port) { release(&pools, port, &dirt) }
         releaseGone(before?.entry, entry, ports)
         for (port, pool) in pools { fill(pool, port, entry, &dirt, state) }
-        records[spec.name] = Record(entry: entry, vip: vip, pools: pools)
-        if before?.entry.spec != spec || before?.vip != vip { (dirt.hosts, dirt.listeners) = (true, true) }
-        dirt.zone = true
+        let healthy = entry.instances.filter { state($0.key) == .healthy && !$0.isDraining }
+        let tasks = Array(Set(healthy.map(\.address))).sorted()
+        records[spec.name] = Record(entry: entry, vip: vip, pools: pools, tasks: tasks)
+        if before?.entry.spec != spec || before?.vip != vip {
+            (dirt.hosts, dirt.listeners, dirt.zone) = (true, true, true)
+        } else if before?.tasks != tasks {
+            dirt.tasks.append(spec.name)
+        }
+    }
+
+    private mutating func assignVIP(_ spec: ServiceSpec) -> IPAddress? {
+        let vip = vips.assign(spec.name, demanded: spec.vip)
+        let cause = spec.vip.map { "\($0) is another service's" } ?? "the range \(options.vipRange) is used up"
+        vipProblems[spec.name] = vip != nil ? nil : "service \(spec.name): no virtual IP: \(cause)"
+        return vip
+    }
+
+    /// Services that found no address may find one now that all others have been updated.
+    private mutating func retryVIPs(_ dirt: inout Dirt) {
+        for name in vipProblems.keys.sorted() {
+            guard let record = records[name], let vip = assignVIP(record.entry.spec) else { continue }
+            records[name] = Record(entry: record.entry, vip: vip, pools: record.pools, tasks: record.tasks)
+            (dirt.listeners, dirt.zone) = (true, true)
+        }
     }
 
     private mutating func remove(_ name: String, _ dirt: inout Dirt) {
@@ -142,18 +164,12 @@ public struct SnapshotCompiler {
         Set(spec.containerPorts).union(spec.routes.map(\.containerPort)).union(spec.publishedPorts.map(\.containerPort))
     }
 
-    private mutating func takePool() -> Int32 {
-        if let free = freePools.popLast() { return free }
-        nextPool += 1
-        return nextPool - 1
-    }
-
     private mutating func release(_ pools: inout [UInt16: Int32], _ port: UInt16, _ dirt: inout Dirt) {
         guard let pool = pools.removeValue(forKey: port) else { return }
         storage[pool] = nil
         poolLists[pool] = nil
         dirt.pools[Int(pool)] = Pool.none
-        freePools.insert(pool, at: 0)
+        poolIDs.giveBack(pool)
     }
 
     private mutating func releaseGone(_ before: Catalogue.Entry?, _ after: Catalogue.Entry?, _ ports: Set<UInt16>) {
@@ -195,10 +211,11 @@ extension SnapshotCompiler {
     private func compileHosts() -> HostTable {
         var targets: [HostPath: [HostTable.Target]] = [:]
         for (_, record) in records.sorted(by: { $0.key < $1.key }) {
+            let weight = Int32(min(max(record.entry.spec.weight, 0), 100))
             for route in record.entry.spec.routes where isServed(route) {
                 guard let pool = record.pools[route.containerPort] else { continue }
                 targets[HostPath(host: route.host, path: route.path), default: []]
-                    .append(HostTable.Target(pool: pool, weight: Int32(clamping: record.entry.spec.weight)))
+                    .append(HostTable.Target(pool: pool, weight: weight))
             }
         }
         return HostTable(targets.map { HostTable.Rule(host: $0.key.host, path: $0.key.path, targets: $0.value) })
@@ -211,8 +228,7 @@ extension SnapshotCompiler {
 
     private func isServed(_ route: RouteSpec) -> Bool {
         guard route.scheme == .http || route.scheme == .ws else { return false }
-        guard case .exact(let name) = route.host, name.hasSuffix(".local") else { return true }
-        return options.servesLocalNames
+        return options.servesLocalNames || !".\(route.host)".hasSuffix(".local")
     }
 
     private mutating func compileListeners() -> [ListenerPlan] {
@@ -256,14 +272,18 @@ extension SnapshotCompiler {
     }
 
     /// Service names first, so that no alias takes one away; of two equal aliases the first service's stands.
-    private mutating func compileZone(_ state: (InstanceKey) -> InstanceState) -> [ZoneEntry] {
+    private mutating func compileZone() -> [ZoneEntry] {
         var entries: [String: [IPAddress]] = [:]
         nameProblems = []
         let sorted = records.sorted { $0.key < $1.key }
         for (name, record) in sorted {
+            let tasks = Self.tasksName(name)
+            guard entries[tasks] == nil else {
+                nameProblems.append("service \(name): its name is already another service's name")
+                continue
+            }
             if let vip = record.vip { entries[name.lowercased()] = [vip] }
-            let healthy = record.entry.instances.filter { state($0.key) == .healthy && !$0.isDraining }
-            entries["tasks.\(name.lowercased())"] = Array(Set(healthy.map(\.address))).sorted()
+            entries[tasks] = record.tasks
         }
         for (name, record) in sorted {
             guard let vip = record.vip else { continue }
@@ -276,5 +296,30 @@ extension SnapshotCompiler {
             }
         }
         return entries.map { ZoneEntry(name: $0.key, addresses: $0.value) }.sorted { $0.name < $1.name }
+    }
+
+    private static func tasksName(_ service: String) -> String { "tasks.\(service.lowercased())" }
+
+    /// The last zone with the healthy instances of these services in place of what it said of them.
+    private mutating func patchZone(_ services: [String]) -> [ZoneEntry] {
+        var zone = last.zone
+        for service in services {
+            let name = Self.tasksName(service)
+            guard let record = records[service], let index = Self.index(of: name, in: zone) else { continue }
+            // Of two services whose names differ in case only, the first has the name.
+            if !nameProblems.isEmpty { return compileZone() }
+            zone[index] = ZoneEntry(name: name, addresses: record.tasks)
+        }
+        return zone
+    }
+
+    private static func index(of name: String, in zone: [ZoneEntry]) -> Int? {
+        var low = 0
+        var high = zone.count
+        while low < high {
+            let middle = (low + high) / 2
+            if zone[middle].name < name { low = middle + 1 } else { high = middle }
+        }
+        return low < zone.count && zone[low].name == name ? low : nil
     }
 }
