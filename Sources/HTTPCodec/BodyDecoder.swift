@@ -15,7 +15,7 @@ public struct BodyDecoder: Sendable {
     public init(_ framing: Framing) {
         mode =
             switch framing {
-            case .none: .done
+            case .none, .length(0): .done
             case .length(let count): .length(count)
             case .chunked: .chunked(ChunkDecoder())
             case .untilClose: .untilClose

@@ -93,6 +93,7 @@ extension FieldTable {
         _ base: UnsafePointer<UInt8>, from start: Int, to end: Int, limit: Int
     ) -> HeadOutcome {
         count = 0
+        let limit = min(limit, Self.maximum)
         var position = start
         while true {
             let lineEnd: Int

@@ -30,6 +30,8 @@ struct FramingFields {
     var isChunked = false
     var host: Int32 = -1
     var upgrade: Int32 = -1
+    /// An Expect field asks for something else than `100-continue`. No contradiction: a response may hold anything there.
+    var hasUnknownExpectation = false
     private var namesUpgrade = false
 
     /// Fails at the first contradiction; nothing is repaired.
@@ -47,8 +49,11 @@ struct FramingFields {
                 host = Int32(index)
             case .upgrade: upgrade = Int32(index)
             case .expect:
-                guard Octets.equal(value, "100-continue") else { return .unknownExpectation }
-                options.insert(.expectContinue)
+                if Octets.equal(value, "100-continue") {
+                    options.insert(.expectContinue)
+                } else {
+                    hasUnknownExpectation = true
+                }
             case .te: readTE(value)
             default: break
             }

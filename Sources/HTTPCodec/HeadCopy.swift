@@ -22,7 +22,10 @@ extension HeadWriter {
     public mutating func appendRequestLine(_ head: RequestHead, from base: UnsafeRawPointer) {
         append(head.methodRange.bytes(in: base))
         append(byte: Octets.space)
-        if head.isAbsoluteTarget {
+        if head.isAbsoluteTarget, head.path.isEmpty, head.method == .options {
+            // RFC 9112 section 3.2.4: it was about the server, not about a resource.
+            append("*")
+        } else if head.isAbsoluteTarget {
             if head.path.isEmpty || base.load(fromByteOffset: Int(head.path.start), as: UInt8.self) != UInt8(ascii: "/") {
                 append(byte: UInt8(ascii: "/"))
             }

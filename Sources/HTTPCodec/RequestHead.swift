@@ -82,7 +82,7 @@ public struct RequestHead: Sendable {
         if count > start, !Octets.isToken(base[start]), base[start] != Octets.cr || count - start > 1 {
             return .malformed(.badRequestLine)
         }
-        return .incomplete
+        return count >= limits.headBytes ? .malformed(.headTooLarge) : .incomplete
     }
 
     private mutating func parseRequestLine(
@@ -162,7 +162,10 @@ public struct RequestHead: Sendable {
     private mutating func interpret(_ base: UnsafePointer<UInt8>, _ fields: inout FieldTable) -> MessageError? {
         var seen = FramingFields()
         if let error = seen.read(&fields, base) { return error }
+        if seen.hasUnknownExpectation { return .unknownExpectation }
         options = seen.options
+        // A sender of HTTP/1.0 knows neither (RFC 9110 sections 7.8 and 10.1.1).
+        if minorVersion == 0 { options.subtract([.upgrade, .expectContinue]) }
         upgradeField = seen.upgrade
         if seen.hasTransferEncoding {
             guard minorVersion >= 1 else { return .transferEncodingInHTTP10 }

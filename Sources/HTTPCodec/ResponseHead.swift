@@ -1,6 +1,6 @@
 /// A response's head (RFC 9112 section 4) as offsets into its bytes.
 public struct ResponseHead: Sendable {
-    /// 100...999.
+    /// 100...599.
     public var status = 0
     /// From behind the status code to the end of the line, its leading space included.
     public var reason = ByteRange.empty
@@ -61,7 +61,7 @@ public struct ResponseHead: Sendable {
         _ base: UnsafePointer<UInt8>, _ toHead: Bool, _ fields: inout FieldTable
     ) -> MessageError? {
         var seen = FramingFields()
-        if let error = seen.read(&fields, base), error != .unknownExpectation { return error }
+        if let error = seen.read(&fields, base) { return error }
         options = seen.options
         upgradeField = seen.upgrade
         if seen.hasTransferEncoding, minorVersion == 0 { return .transferEncodingInHTTP10 }
