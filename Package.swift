@@ -72,5 +72,7 @@ let package = Package(
             swiftSettings: settings),
         tests("HTTPClientTests", ["HTTPClient", "HTTPCodec", "Reactor", "NetAddress", "ScriptedServer"]),
         tests("HealthProberTests", ["HealthProber", "MeshCore", "Reactor", "NetAddress", "ScriptedServer"]),
+        // Drives the binary that is built beside it.
+        tests("EndToEnd", ["CLinux"]),
     ]
 )
