@@ -57,7 +57,7 @@ final class Connection {
             guard let base = raw.baseAddress else { return 0 }
             var sent = 0
             while sent < raw.count {
-                let count = CLinux.send(fd, base + sent, raw.count - sent, Int32(MSG_NOSIGNAL.rawValue))
+                let count = CLinux.send(fd, base + sent, raw.count - sent, Int32(MSG_NOSIGNAL))
                 if count > 0 { sent += count } else if errno != EINTR { break }
             }
             return sent

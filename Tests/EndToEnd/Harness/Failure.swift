@@ -37,10 +37,10 @@ func awaited<T>(within seconds: Double = 15, _ what: String, _ value: () throws 
 }
 
 /// Throws with `what` unless `condition` holds.
-func demand(_ condition: Bool, _ what: @autoclosure () -> String) throws {
-    if !condition { throw Failure(what()) }
+func demand(_ condition: Bool, _ what: @autoclosure () throws -> String) throws {
+    if !condition { throw Failure(try what()) }
 }
 
-func demandEqual<T: Equatable>(_ value: T, _ wanted: T, _ what: @autoclosure () -> String) throws {
-    if value != wanted { throw Failure("\(what()): got \(value), wanted \(wanted)") }
+func demandEqual<T: Equatable>(_ value: T, _ wanted: T, _ what: @autoclosure () throws -> String) throws {
+    if value != wanted { throw Failure("\(try what()): got \(value), wanted \(wanted)") }
 }

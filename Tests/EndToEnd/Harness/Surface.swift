@@ -24,3 +24,13 @@ enum ProxyError {
     static let responseTimeout = "http_response_timeout"
     static let protocolError = "http_protocol_error"
 }
+
+/// How `status` names the states of instances.
+enum InstanceState {
+    static func isServing(_ state: String?) -> Bool { ["healthy", "up", "ready"].contains(state) }
+
+    static func isStarting(_ state: String?) -> Bool { state == "starting" }
+
+    /// Listed, and neither serving nor starting.
+    static func isOut(_ state: String?) -> Bool { state != nil && !isServing(state) && !isStarting(state) }
+}

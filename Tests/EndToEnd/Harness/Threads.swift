@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Synchronization
 
@@ -27,8 +28,8 @@ final class Gate: Sendable {
 
     init() {
         var ends: [Int32] = [-1, -1]
-        _ = pipe(&ends)
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        // Close-on-exec from the start: a child that inherits the writing end would keep the gate shut.
+        _ = pipe2(&ends, O_CLOEXEC)
         readEnd = ends[0]
         writeEnd = Mutex(ends[1])
     }
