@@ -104,7 +104,8 @@ private struct MetricsText {
             let name = line.prefix { $0 != "{" && $0 != " " }
             try demand(name.hasPrefix("meshd_") || name.hasPrefix("process_"), "name of \(line)")
             try demand(parts.last.flatMap { Double($0) } != nil, "value of \(line)")
-            let bases = [name] + ["_bucket", "_sum", "_count"].filter { name.hasSuffix($0) }.map { name.dropLast($0.count) }
+            let bases =
+                [name] + ["_bucket", "_sum", "_count"].filter { name.hasSuffix($0) }.map { name.dropLast($0.count) }
             try demand(bases.contains { typed.contains($0) }, "no TYPE before \(line)")
         }
     }

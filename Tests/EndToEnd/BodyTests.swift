@@ -126,7 +126,8 @@ import Testing
     @Test func clientLeavingMidUploadIsNotACompleteRequest() throws {
         try Web.with(Behave.named) { mesh, instance in
             let connection = try Connection.open(mesh.http)
-            try connection.send("POST / HTTP/1.1\r\nHost: \(Web.host)\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+            try connection.send(
+                "POST / HTTP/1.1\r\nHost: \(Web.host)\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
             try eventually("the head is there") { instance.requests.count == 1 }
             connection.close()
             try eventually("the upstream connection ends") { instance.openConnections == 0 }

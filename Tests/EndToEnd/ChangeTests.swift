@@ -86,7 +86,9 @@ import Testing
             try eventually("the new instance is picked") { !instances[2].requests.isEmpty }
             catalogue["web"] = .web("web", Web.host, Array(instances[1...]))
             try mesh.write(catalogue)
-            try eventually("the removed instance is no longer listed") { try mesh.state(of: instances[0].address) == nil }
+            try eventually("the removed instance is no longer listed") {
+                try mesh.state(of: instances[0].address) == nil
+            }
             try eventually("the removed instance is left alone") {
                 instances[0].forgetRequests()
                 try load.awaitSuccesses(50)

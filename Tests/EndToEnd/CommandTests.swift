@@ -33,10 +33,12 @@ import Testing
             key: "probe.timeout_seconds"),
         .init(
             name: "instance that is no address",
-            text: "services:\n  web:\n    x-mesh-instances:\n      - \"127.0.0.1:80\"\n      - \"nowhere:x\"\n", line: 5,
+            text: "services:\n  web:\n    x-mesh-instances:\n      - \"127.0.0.1:80\"\n      - \"nowhere:x\"\n",
+            line: 5,
             key: "x-mesh-instances"),
         .init(
-            name: "published port that is no port", text: "services:\n  web:\n    ports:\n      - \"eighty:80\"\n", line: 4,
+            name: "published port that is no port", text: "services:\n  web:\n    ports:\n      - \"eighty:80\"\n",
+            line: 4,
             key: "ports"),
         .init(name: "YAML that does not parse", text: "services:\n  web: \"open\n", line: nil, key: ""),
         .init(name: "services that are no map", text: "version: \"2\"\nservices: 5\n", line: 2, key: "services"),

@@ -3,13 +3,16 @@ import Testing
 
 /// Messages go through with their meaning unchanged.
 @Suite struct ExchangeTests {
-    private func raw(_ lines: String..., end: String = "") -> String { lines.map { $0 + "\r\n" }.joined() + "\r\n" + end }
+    private func raw(_ lines: String..., end: String = "") -> String {
+        lines.map { $0 + "\r\n" }.joined() + "\r\n" + end
+    }
 
     @Test func keepAliveServesManyRequestsOnOneConnection() throws {
         try Web.with(Behave.named) { mesh, instance in
             let client = try mesh.client()
             for number in 0..<50 {
-                try demandEqual(try client.exchange("GET", "/\(number)", host: Web.host).status, 200, "request \(number)")
+                try demandEqual(
+                    try client.exchange("GET", "/\(number)", host: Web.host).status, 200, "request \(number)")
             }
             try demandEqual(instance.requests.map(\.target), (0..<50).map { "/\($0)" }, "targets")
             try demand(instance.acceptedCount <= 2, "upstream connections are reused: \(instance.acceptedCount)")
@@ -54,7 +57,8 @@ import Testing
     }
 
     @Test func statusAndReasonFieldsPassUnchanged() throws {
-        let answer = "HTTP/1.1 418 I'm a teapot\r\nX-One: 1\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nhi"
+        let answer =
+            "HTTP/1.1 418 I'm a teapot\r\nX-One: 1\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nhi"
         try Web.with(Behave.raw(answer, then: .keep)) { mesh, _ in
             let response = try mesh.get(Web.host)
             try demandEqual(response.status, 418, "status")
@@ -76,7 +80,8 @@ import Testing
     }
 
     @Test func chunkedResponseArrivesWholeAndKeepsTheConnection() throws {
-        let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nA;x=y\r\n, chunked!\r\n0\r\n\r\n"
+        let answer =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nA;x=y\r\n, chunked!\r\n0\r\n\r\n"
         try Web.with(Behave.raw(answer, then: .keep)) { mesh, _ in
             let client = try mesh.client()
             for _ in 0..<3 {
@@ -124,7 +129,8 @@ import Testing
         try Web.with({ exchange in
             try exchange.readBody()
             try exchange.connection.send(
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 42\r\n\r\n")
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 42\r\n\r\n"
+            )
             return .keep
         }) { mesh, instance in
             let client = try mesh.client()

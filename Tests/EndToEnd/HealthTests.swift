@@ -13,7 +13,9 @@ import Testing
 
     private func awaitServing(_ instances: [HTTPInstance], _ mesh: MeshProcess) throws {
         for instance in instances {
-            try eventually("\(instance.name) is healthy") { InstanceState.isServing(try mesh.state(of: instance.address)) }
+            try eventually("\(instance.name) is healthy") {
+                InstanceState.isServing(try mesh.state(of: instance.address))
+            }
         }
     }
 
@@ -91,7 +93,8 @@ import Testing
             }
             let response = try mesh.get(Web.host)
             try demandEqual(response.status, 503, "status")
-            try demand(response.isMade(because: ProxyError.unavailable), "Proxy-Status \(response.proxyStatus ?? "none")")
+            try demand(
+                response.isMade(because: ProxyError.unavailable), "Proxy-Status \(response.proxyStatus ?? "none")")
             try demand(instances.allSatisfy(\.requests.isEmpty), "no instance was picked")
         }
     }

@@ -63,11 +63,13 @@ import Testing
     @Test func stalledHeadOfAnAnswerIsTimedOut() throws {
         let gate = Gate()
         defer { gate.open() }
-        try Web.with({ exchange in
-            try exchange.connection.send("HTTP/1.1 200 OK\r\nContent-Le")
-            gate.wait()
-            return .close
-        }, [Flag.responseTimeout, "1"]) { mesh, _ in
+        try Web.with(
+            { exchange in
+                try exchange.connection.send("HTTP/1.1 200 OK\r\nContent-Le")
+                gate.wait()
+                return .close
+            }, [Flag.responseTimeout, "1"]
+        ) { mesh, _ in
             try demandEqual(try mesh.get(Web.host).status, 504, "status")
         }
     }
@@ -142,7 +144,8 @@ import Testing
     }
 
     @Test func largeHeadOfAnAnswerIsABadGateway() throws {
-        let answer = "HTTP/1.1 200 OK\r\nX-Large: \(String(repeating: "a", count: 400_000))\r\nContent-Length: 0\r\n\r\n"
+        let answer =
+            "HTTP/1.1 200 OK\r\nX-Large: \(String(repeating: "a", count: 400_000))\r\nContent-Length: 0\r\n\r\n"
         try Web.with(Behave.raw(answer)) { mesh, _ in
             let response = try mesh.get(Web.host)
             try demandEqual(response.status, 502, "status")

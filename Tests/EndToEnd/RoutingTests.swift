@@ -73,7 +73,8 @@ import Testing
         try withMesh(Catalogue([.web("shop", "shop.example", [instance])])) { mesh in
             let response = try mesh.get("nobody.example")
             try demandEqual(response.status, 404, "status")
-            try demand(response.isMade(because: ProxyError.unknownHost), "Proxy-Status \(response.proxyStatus ?? "none")")
+            try demand(
+                response.isMade(because: ProxyError.unknownHost), "Proxy-Status \(response.proxyStatus ?? "none")")
             try demandEqual(instance.requests.count, 0, "requests at the instance")
         }
     }
@@ -102,7 +103,8 @@ import Testing
         try withMesh(Catalogue([.web("empty", "empty.example", [])])) { mesh in
             let response = try mesh.get("empty.example")
             try demandEqual(response.status, 503, "status")
-            try demand(response.isMade(because: ProxyError.unavailable), "Proxy-Status \(response.proxyStatus ?? "none")")
+            try demand(
+                response.isMade(because: ProxyError.unavailable), "Proxy-Status \(response.proxyStatus ?? "none")")
         }
     }
 

@@ -55,7 +55,8 @@ import Testing
             let connection = try upgraded(mesh)
             try connection.send(Pattern.bytes(70_000))
             connection.closeWrite()
-            try demandEqual(String(decoding: try connection.readToEnd(), as: UTF8.self), "after 70000", "after half-close")
+            try demandEqual(
+                String(decoding: try connection.readToEnd(), as: UTF8.self), "after 70000", "after half-close")
         }
         let received = Counter()
         try Web.with({ exchange in

@@ -47,7 +47,9 @@ indirect enum JSONValue {
     /// `state` (or `health`) of the object that holds `address`.
     func instanceState(_ address: String) -> String? {
         let found = first { value in
-            guard case .object = value, value["state"]?.text != nil || value["health"]?.text != nil else { return false }
+            guard case .object = value, value["state"]?.text != nil || value["health"]?.text != nil else {
+                return false
+            }
             return value.children.contains { child in
                 child.text?.contains(address) == true || child.children.contains { $0.text?.contains(address) == true }
             }

@@ -10,7 +10,9 @@ enum Flag {
 enum Metric {
     static let lastReadFailed = "meshd_registry_last_read_failed"
     /// Parts of names that `/metrics` must show at least once each.
-    static let kinds = ["requests_total", "responses_total", "_bucket{", "connections", "bytes", "instances", "generation"]
+    static let kinds = [
+        "requests_total", "responses_total", "_bucket{", "connections", "bytes", "instances", "generation",
+    ]
 }
 
 /// Error types of RFC 9209 section 2.3 as meshd spells them in `Proxy-Status`.
