@@ -33,9 +33,9 @@ import Testing
             key: "probe.timeout_seconds"),
         .init(
             name: "instance that is no address",
-            text: "services:\n  web:\n    x-mesh-instances:\n      - \"127.0.0.1:80\"\n      - \"nowhere:x\"\n",
-            line: 5,
-            key: "x-mesh-instances"),
+            text: labelled("aliyun.routing.port_80: web.example")
+                + "    x-mesh-instances:\n      - \"127.0.0.1:9001\"\n      - \"nowhere:x\"\n",
+            line: 8, key: "x-mesh-instances"),
         .init(
             name: "published port that is no port", text: "services:\n  web:\n    ports:\n      - \"eighty:80\"\n",
             line: 4,
