@@ -58,9 +58,9 @@ let package = Package(
         tests("NetAddressTests", ["NetAddress", "TestSupport"]),
         tests("HTTPCodecTests", ["HTTPCodec", "TestSupport"]),
         tests("MeshCoreTests", ["MeshCore", "NetAddress", "TestSupport"]),
-        tests("ReactorTests", ["Reactor", "CLinux", "NetAddress", "TestSupport"]),
+        //T tests("ReactorTests", ["Reactor", "CLinux", "NetAddress", "TestSupport"]),
         // Reads the sources: imports, banned calls, sizes.
-        tests("TidyTests", []),
+        //T tests("TidyTests", []),
         tests("AliasDNSTests", ["AliasDNS", "MeshCore", "NetAddress", "Reactor"]),
         tests("YAMLTests", ["YAML"]),
         tests("RegistryTests", ["Registry", "Reactor", "MeshCore", "NetAddress"]),
