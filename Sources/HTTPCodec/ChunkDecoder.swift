@@ -68,7 +68,9 @@ struct ChunkDecoder {
         case .extensions:
             sizeLineBytes += 1
             guard sizeLineBytes <= Self.sizeLineLimit else { return .badChunkSize }
-            if byte == Octets.cr { state = .sizeLineFeed } else if byte < 0x20 && byte != Octets.tab || byte == 0x7f {
+            if byte == Octets.cr {
+                state = .sizeLineFeed
+            } else if byte < 0x20 && byte != Octets.tab || byte == 0x7f {
                 return .badChunkSize
             }
         case .sizeLineFeed:

@@ -110,7 +110,8 @@ extension FieldTable {
         }
     }
 
-    private mutating func append(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int, next: Int) -> MessageError? {
+    private mutating func append(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int, next: Int) -> MessageError?
+    {
         var colon = start
         while colon < end, Octets.isToken(base[colon]) { colon += 1 }
         guard colon > start, colon < end, base[colon] == Octets.colon else {
@@ -136,7 +137,8 @@ extension FieldTable {
         for index in 0..<count where !fields[index].isDropped {
             let name = fields[index].name
             // Framing and routing do not depend on what a Connection header says of them.
-            guard Int(name.count) == token.count, fields[index].known != .contentLength, fields[index].known != .host else {
+            guard Int(name.count) == token.count, fields[index].known != .contentLength, fields[index].known != .host
+            else {
                 continue
             }
             let start = base + Int(name.start)

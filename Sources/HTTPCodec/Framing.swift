@@ -65,7 +65,10 @@ struct FramingFields {
     private mutating func readLength(_ value: UnsafeRawBufferPointer) -> MessageError? {
         guard contentLength == nil else { return .repeatedContentLength }
         guard (1...19).contains(value.count), value.allSatisfy({ Octets.isDigit($0) }) else { return .badContentLength }
-        contentLength = value.reduce(0) { $0 * 10 + UInt64($1 &- 48) }
+        let length = value.reduce(UInt64(0)) { $0 * 10 + UInt64($1 &- 48) }
+        // What the next reader may take for a negative number is not passed on.
+        guard length <= UInt64(Int64.max) else { return .badContentLength }
+        contentLength = length
         return nil
     }
 

@@ -26,7 +26,8 @@ extension HeadWriter {
             // RFC 9112 section 3.2.4: it was about the server, not about a resource.
             append("*")
         } else if head.isAbsoluteTarget {
-            if head.path.isEmpty || base.load(fromByteOffset: Int(head.path.start), as: UInt8.self) != UInt8(ascii: "/") {
+            if head.path.isEmpty || base.load(fromByteOffset: Int(head.path.start), as: UInt8.self) != UInt8(ascii: "/")
+            {
                 append(byte: UInt8(ascii: "/"))
             }
             append(head.path.bytes(in: base))

@@ -175,12 +175,14 @@ public struct RequestHead: Sendable {
         }
         if seen.host >= 0 {
             let value = fields.fields[Int(seen.host)].value
-            guard Authority.host(base, value, allowEmpty: true) != nil else { return .badHost }
+            guard Authority.host(base, value, allowEmpty: minorVersion == 0) != nil else { return .badHost }
             if !isAbsoluteTarget { authority = value }
         } else if minorVersion >= 1 {
             return .missingHost
         }
-        guard let found = Authority.host(base, authority, allowEmpty: !isAbsoluteTarget) else { return .badHost }
+        guard let found = Authority.host(base, authority, allowEmpty: minorVersion == 0 && !isAbsoluteTarget) else {
+            return .badHost
+        }
         host = found
         return nil
     }
@@ -198,7 +200,12 @@ enum Authority {
         if end < range.end {
             let digits = range.end - end - 1
             guard base[end] == Octets.colon, digits <= 5 else { return nil }
-            for index in end + 1..<range.end where !Octets.isDigit(base[index]) { return nil }
+            var port = 0
+            for index in end + 1..<range.end {
+                guard Octets.isDigit(base[index]) else { return nil }
+                port = port * 10 + Int(base[index] &- 48)
+            }
+            guard port <= 65_535 else { return nil }
         }
         return ByteRange(start, end)
     }
@@ -207,7 +214,9 @@ enum Authority {
         var position = start
         if base[start] == UInt8(ascii: "[") {
             position += 1
-            while position < limit, Octets.hexValue(base[position]) != nil || isIPv6Mark(base[position]) { position += 1 }
+            while position < limit, Octets.hexValue(base[position]) != nil || isIPv6Mark(base[position]) {
+                position += 1
+            }
             return position < limit && base[position] == UInt8(ascii: "]") && position > start + 1 ? position + 1 : nil
         }
         while position < limit, isNameOctet(base[position]) { position += 1 }

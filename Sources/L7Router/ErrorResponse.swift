@@ -24,7 +24,8 @@ struct ErrorResponse {
     static let connectionRefused = ErrorResponse(502, "connection_refused", "no instance could be reached")
     static let connectionTimeout = ErrorResponse(504, "connection_timeout", "no instance answered the connection")
     static let connectionFailed = ErrorResponse(502, "destination_ip_unroutable", "no instance could be reached")
-    static let connectionTerminated = ErrorResponse(502, "connection_terminated", "the instance closed before its answer")
+    static let connectionTerminated = ErrorResponse(
+        502, "connection_terminated", "the instance closed before its answer")
     static let responseTimeout = ErrorResponse(504, "http_response_timeout", "the instance did not answer in time")
     static let badUpgrade = ErrorResponse(502, "http_upgrade_failed", "the instance upgraded unasked")
     static let tooManyInterim = ErrorResponse(502, "http_protocol_error", "too many interim responses")

@@ -9,12 +9,17 @@ extension Exchange {
         while !requestBody.isFinished, client.input.hasRaw {
             switch client.input.decode(&requestBody, asChunks: requestIsChunked, &worker.trailers) {
             case .malformed(let error): return refuseBody(error)
-            case .needsMore: return isReplayable = false
+            case .needsMore:
+                isReplayable = false
+                return
             case .progress, .finished: break
             }
             worker.counters.bytesFromClients &+= UInt64(client.input.run.count)
             guard client.input.hasRun else { continue }
-            guard request.absorb(client.input.run) else { return isReplayable = false }
+            guard request.absorb(client.input.run) else {
+                isReplayable = false
+                return
+            }
             client.input.consumeRun(client.input.run.count)
         }
         if !requestBody.isFinished { isReplayable = false }

@@ -176,7 +176,8 @@ final class Exchange {
             worker.counters.countLatency(loop.nowNanoseconds &- startedNanoseconds)
         }
         if let log = worker.accessLog, let client {
-            accessLine.end(log, client.peer, status, loop.nowNanoseconds &- startedNanoseconds, endpoint?.address, repeats)
+            accessLine.end(
+                log, client.peer, status, loop.nowNanoseconds &- startedNanoseconds, endpoint?.address, repeats)
         }
         request.release(buffers)
         reset()

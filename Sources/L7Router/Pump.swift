@@ -145,7 +145,8 @@ extension Pump {
         writer.append("0\r\n")
         if !step.trailers.isEmpty {
             guard
-                writer.appendTrailers(step.trailers, from: buffer.base, limits: trailers.limits, fields: &trailers.fields)
+                writer.appendTrailers(
+                    step.trailers, from: buffer.base, limits: trailers.limits, fields: &trailers.fields)
             else { return false }
         }
         writer.append("\r\n")

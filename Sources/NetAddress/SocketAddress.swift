@@ -32,7 +32,9 @@ public struct SocketAddress: Hashable, Sendable, BitwiseCopyable, Comparable, Cu
 extension UInt16 {
     /// Reads one to five ASCII digits, without a sign; `nil` for anything else or above 65535.
     public init?(digits text: some StringProtocol) {
-        guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            return nil
+        }
         self.init(text)
     }
 }

@@ -47,7 +47,9 @@ public final class Balancer {
         for index in range { cursors[index] = UInt32(truncatingIfNeeded: nextRandom() >> 33) }
     }
 
-    private static func grow<T>(_ memory: inout UnsafeMutablePointer<T>, _ capacity: inout Int, _ wanted: Int, _ fill: T) {
+    private static func grow<T>(
+        _ memory: inout UnsafeMutablePointer<T>, _ capacity: inout Int, _ wanted: Int, _ fill: T
+    ) {
         guard wanted > capacity else { return }
         let larger = max(wanted, capacity * 2)
         let moved = UnsafeMutablePointer<T>.allocate(capacity: larger)

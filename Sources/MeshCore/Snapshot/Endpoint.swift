@@ -10,7 +10,6 @@ public struct Endpoint: BitwiseCopyable, Sendable {
     public let address: SocketAddress
 }
 
-
 /// The instances that may be picked for one container port of a service.
 public struct Pool: BitwiseCopyable, @unchecked Sendable {
     // The memory belongs to a PoolStorage that the snapshot keeps alive, and nobody writes it: hence @unchecked.
@@ -33,7 +32,8 @@ final class PoolStorage: Sendable {
     init(_ list: [Endpoint], policy: BalancePolicy) {
         endpoints = .allocate(capacity: max(list.count, 1))
         endpoints.initialize(from: list, count: list.count)
-        let turns = policy == .weightedRoundRobin || policy == .roundRobin ? WeightedSequence.turns(list.map(\.weight)) : []
+        let turns =
+            policy == .weightedRoundRobin || policy == .roundRobin ? WeightedSequence.turns(list.map(\.weight)) : []
         if turns.isEmpty {
             sequence = nil
         } else {
@@ -59,7 +59,8 @@ enum WeightedSequence {
 
     /// Turns spread evenly: of weights 3 and 1, not `AAAB` but `AABA`. Empty where all weights are equal.
     static func turns(_ weights: [Int32]) -> [UInt16] {
-        guard let first = weights.first, weights.contains(where: { $0 != first }), weights.count <= Int(UInt16.max) else {
+        guard let first = weights.first, weights.contains(where: { $0 != first }), weights.count <= Int(UInt16.max)
+        else {
             return []
         }
         let scaled = scale(weights)

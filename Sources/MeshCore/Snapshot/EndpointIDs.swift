@@ -60,7 +60,8 @@ struct EndpointIDs {
             owners[record!.id] = key
             changes[Int(record!.id)] = record!.incarnation
         }
-        return Endpoint(id: record!.id, incarnation: record!.incarnation, weight: Int32(clamping: weight), address: address)
+        return Endpoint(
+            id: record!.id, incarnation: record!.incarnation, weight: Int32(clamping: weight), address: address)
     }
 
     mutating func release(_ key: EndpointKey) {

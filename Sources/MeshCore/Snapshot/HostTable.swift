@@ -124,7 +124,8 @@ public final class HostTable: Sendable {
             for byte in name.reversed() { hash.add(byte) }
             hosts.append(
                 Host(
-                    hash: hash.value(isWildcard: isWildcard), nameStart: Int32(text.count), nameCount: Int32(name.count),
+                    hash: hash.value(isWildcard: isWildcard), nameStart: Int32(text.count),
+                    nameCount: Int32(name.count),
                     isWildcard: isWildcard, firstPath: Int32(paths.count), pathCount: Int32(rules.count)))
             text += name
             for rule in rules { add(rule) }
@@ -237,7 +238,9 @@ extension HostTable {
                 equal(text + Int(prefix.start), base, count)
             else { continue }
             // Whole segments only.
-            if path.count == count || base[count] == UInt8(ascii: "/") || base[count] == UInt8(ascii: "?") { return index }
+            if path.count == count || base[count] == UInt8(ascii: "/") || base[count] == UInt8(ascii: "?") {
+                return index
+            }
         }
         return nil
     }

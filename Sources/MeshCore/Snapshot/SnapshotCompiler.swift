@@ -113,7 +113,8 @@ public struct SnapshotCompiler {
         return last
     }
 
-    private mutating func update(_ entry: Catalogue.Entry, _ dirt: inout Dirt, _ state: (InstanceKey) -> InstanceState) {
+    private mutating func update(_ entry: Catalogue.Entry, _ dirt: inout Dirt, _ state: (InstanceKey) -> InstanceState)
+    {
         let spec = entry.spec
         let before = records[spec.name]
         let vip = assignVIP(spec)
@@ -184,7 +185,8 @@ public struct SnapshotCompiler {
 
     /// Puts the instances that may be picked into the pool, if they differ from what it holds.
     private mutating func fill(
-        _ pool: Int32, _ port: UInt16, _ entry: Catalogue.Entry, _ dirt: inout Dirt, _ state: (InstanceKey) -> InstanceState
+        _ pool: Int32, _ port: UInt16, _ entry: Catalogue.Entry, _ dirt: inout Dirt,
+        _ state: (InstanceKey) -> InstanceState
     ) {
         var list: [Endpoint] = []
         for instance in entry.instances {
@@ -253,7 +255,9 @@ extension SnapshotCompiler {
         var plans: [ListenerPlan] = []
         if let vip = record.vip {
             for port in Self.ports(spec).sorted() {
-                let hasRoute = spec.routes.contains { $0.containerPort == port && ($0.scheme == .http || $0.scheme == .ws) }
+                let hasRoute = spec.routes.contains {
+                    $0.containerPort == port && ($0.scheme == .http || $0.scheme == .ws)
+                }
                 let layer = spec.vipProtocols[port] ?? (hasRoute ? .http : .tcp)
                 guard let pool = record.pools[port] else { continue }
                 plans.append(plan(SocketAddress(vip, port), layer, pool, "service \(name), VIP port \(port)"))

@@ -41,6 +41,17 @@ public enum FileBytes {
     /// Removes the file, if it is there.
     public static func remove(_ path: String) { unlink(path) }
 
+    /// Makes the directory, and those above it, where they are missing.
+    public static func makeDirectory(_ path: String) throws(SystemError) {
+        if mkdir(path, 0o755) == 0 || errno == EEXIST { return }
+        let code = errno
+        guard code == ENOENT, let cut = path.lastIndex(of: "/"), cut != path.startIndex else {
+            throw SystemError("mkdir", code)
+        }
+        try makeDirectory(String(path[..<cut]))
+        guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw SystemError("mkdir", errno) }
+    }
+
     /// Removes the directory, if it is empty.
     public static func removeDirectory(_ path: String) { rmdir(path) }
 

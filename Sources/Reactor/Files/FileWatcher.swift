@@ -53,7 +53,8 @@ public final class FileWatcher: Handler {
         while offset + headerSize <= list.count {
             let event = list.loadUnaligned(fromByteOffset: offset, as: inotify_event.self)
             let start = offset + headerSize
-            let text = String(decoding: list[start..<min(start + Int(event.len), list.count)].prefix { $0 != 0 }, as: UTF8.self)
+            let text = String(
+                decoding: list[start..<min(start + Int(event.len), list.count)].prefix { $0 != 0 }, as: UTF8.self)
             if event.mask & UInt32(IN_Q_OVERFLOW) != 0 || text == name || text.hasPrefix("..data") { return true }
             offset = start + Int(event.len)
         }

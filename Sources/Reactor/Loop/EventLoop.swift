@@ -63,7 +63,9 @@ public final class EventLoop {
         try attach(handler, descriptor: socket.descriptor)
     }
 
-    func attach(_ handler: Handler, descriptor: Int32, events interest: UInt32 = EventLoop.everything) throws(SystemError) {
+    func attach(_ handler: Handler, descriptor: Int32, events interest: UInt32 = EventLoop.everything)
+        throws(SystemError)
+    {
         attach(handler)
         var event = epoll_event()
         event.events = interest

@@ -15,7 +15,9 @@ extension Socket {
     /// A listening TCP socket. Accepted sockets inherit no-delay and keepalive from it, which saves two calls each.
     ///
     /// - Parameter shared: SO_REUSEPORT, one socket per worker on the same address.
-    public static func listen(_ address: SocketAddress, shared: Bool, backlog: Int32 = 4096) throws(SystemError) -> Socket {
+    public static func listen(_ address: SocketAddress, shared: Bool, backlog: Int32 = 4096) throws(SystemError)
+        -> Socket
+    {
         let socket = try make(family(address.ip), SOCK_STREAM)
         socket.set(SOL_SOCKET, SO_REUSEADDR)
         if shared { socket.set(SOL_SOCKET, meshd_so_reuseport) }

@@ -20,7 +20,10 @@ public enum Process {
     public static func write(_ text: String, to descriptor: Int32 = 1) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
-            guard case .count(let count) = retrying({ rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) } })
+            guard
+                case .count(let count) = retrying({
+                    rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+                })
             else { return }
             rest = rest.dropFirst(count)
         }

@@ -14,7 +14,9 @@ enum Explain {
         let authority = rest[..<slash]
         let path = slash == rest.endIndex ? "/" : String(rest[slash...])
         let address = SocketAddress(authority) ?? IPAddress(authority).map { SocketAddress($0, 80) }
-        if host == nil, let address, state.control.snapshot.listeners.contains(where: { $0.address == address && $0.role != .web }) {
+        if host == nil, let address,
+            state.control.snapshot.listeners.contains(where: { $0.address == address && $0.role != .web })
+        {
             return port(address, state)
         }
         return web(host ?? withoutPort(authority), path, state)
@@ -103,7 +105,9 @@ enum Explain {
             let address = instance.socketAddress(containerPort: port)
             lines.append("instance  \(instance.id) at \(address)  \(verdict)  in flight \(inFlight[instance.key] ?? 0)")
         }
-        if record.entry.instances.isEmpty { lines.append("instance  none is announced: answered 503 (destination_unavailable)") }
+        if record.entry.instances.isEmpty {
+            lines.append("instance  none is announced: answered 503 (destination_unavailable)")
+        }
         return lines
     }
 

@@ -27,7 +27,8 @@ enum Metrics {
         page.gauge(
             "meshd_snapshot_compile_seconds", "Time the newest snapshot took to compile.",
             Double(state.control.compileNanoseconds) / 1e9)
-        page.gauge("meshd_problems", "Things that could not be had; status names them.", Double(state.control.problems.count))
+        page.gauge(
+            "meshd_problems", "Things that could not be had; status names them.", Double(state.control.problems.count))
     }
 
     private static func http(_ all: [RouterCounters], _ page: inout MetricsText) {
@@ -45,7 +46,8 @@ enum Metrics {
         page.counter("meshd_http_answers_made_total", "Answers that meshd made itself.", sum(\.madeHere))
         page.counter("meshd_http_retries_total", "Requests tried on another instance or connection.", sum(\.retries))
         page.counter("meshd_http_malformed_requests_total", "Requests refused as malformed.", sum(\.malformedRequests))
-        page.counter("meshd_http_malformed_responses_total", "Responses refused as malformed.", sum(\.malformedResponses))
+        page.counter(
+            "meshd_http_malformed_responses_total", "Responses refused as malformed.", sum(\.malformedResponses))
         page.counter("meshd_http_client_aborts_total", "Exchanges whose client left.", sum(\.clientAborts))
         page.counter("meshd_http_cut_responses_total", "Responses that could not be finished.", sum(\.cutResponses))
         page.counter("meshd_http_timeouts_total", "Timeouts of either side.", sum(\.timeouts))
@@ -74,7 +76,8 @@ enum Metrics {
         func sum(_ field: (RelayCounters) -> UInt64) -> Double { Double(all.reduce(0) { $0 + field($1) }) }
         page.counter("meshd_tcp_sessions_total", "Relayed connections accepted.", sum(\.sessionsAccepted))
         page.gauge("meshd_tcp_sessions", "Relayed connections open.", sum(\.sessionsOpen))
-        page.counter("meshd_tcp_sessions_refused_total", "Ended because no instance could be reached.", sum(\.sessionsRefused))
+        page.counter(
+            "meshd_tcp_sessions_refused_total", "Ended because no instance could be reached.", sum(\.sessionsRefused))
         page.counter("meshd_tcp_dial_failures_total", "Dials for relaying that failed.", sum(\.dialFailures))
         page.counter("meshd_tcp_idle_timeouts_total", "Ended by the idle timeout.", sum(\.idleTimeouts))
         page.counter("meshd_tcp_resets_total", "Ended by a reset.", sum(\.resets))
@@ -136,7 +139,8 @@ enum Metrics {
                 (["code": "NOTIMP"], Double(dns.notImplemented)), (["code": "REFUSED"], Double(dns.refused)),
             ])
         page.counter("meshd_dns_forwarded_total", "Queries forwarded.", Double(dns.forwarded))
-        page.counter("meshd_dns_forward_timeouts_total", "Forwarded queries without an answer.", Double(dns.forwardTimeouts))
+        page.counter(
+            "meshd_dns_forward_timeouts_total", "Forwarded queries without an answer.", Double(dns.forwardTimeouts))
         page.counter("meshd_dns_malformed_total", "Queries that could not be read.", Double(dns.malformed))
     }
 }
@@ -145,7 +149,9 @@ enum Metrics {
 struct MetricsText {
     private(set) var text = ""
 
-    mutating func counter(_ name: String, _ help: String, _ value: Double) { write(name, help, "counter", [([:], value)]) }
+    mutating func counter(_ name: String, _ help: String, _ value: Double) {
+        write(name, help, "counter", [([:], value)])
+    }
 
     mutating func counter(_ name: String, _ help: String, _ values: [([String: String], Double)]) {
         write(name, help, "counter", values)
@@ -169,7 +175,8 @@ struct MetricsText {
         line("\(name)_count", [:], Double(total))
     }
 
-    private mutating func write(_ name: String, _ help: String, _ kind: String, _ values: [([String: String], Double)]) {
+    private mutating func write(_ name: String, _ help: String, _ kind: String, _ values: [([String: String], Double)])
+    {
         head(name, help, kind)
         for (labels, value) in values { line(name, labels, value) }
     }

@@ -31,7 +31,10 @@ enum StatusPage {
     private static func registry(_ source: SourceStatus, _ state: NodeState) -> JSON {
         .object([
             ("name", .string(source.name)),
-            ("ageSeconds", source.lastEventNanoseconds.map { .double(Double(state.nowNanoseconds &- $0) / 1e9) } ?? .null),
+            (
+                "ageSeconds",
+                source.lastEventNanoseconds.map { .double(Double(state.nowNanoseconds &- $0) / 1e9) } ?? .null
+            ),
             ("problem", .optional(source.problem)), ("events", .int(source.events)),
         ])
     }
@@ -82,7 +85,9 @@ enum StatusPage {
                 + "generation \(control.snapshot.generation), on all workers \(oldest)"
         ]
         for source in state.sources {
-            let age = source.lastEventNanoseconds.map { "\((state.nowNanoseconds &- $0) / 1_000_000_000) s old" } ?? "not read yet"
+            let age =
+                source.lastEventNanoseconds.map { "\((state.nowNanoseconds &- $0) / 1_000_000_000) s old" }
+                ?? "not read yet"
             lines.append("registry \(source.name): \(age)" + (source.problem.map { ", FAILED: \($0)" } ?? ""))
         }
         lines += control.problems.map { "problem: \($0)" }
@@ -97,7 +102,9 @@ enum StatusPage {
         _ name: String, _ record: SnapshotCompiler.Record, _ state: NodeState, _ inFlight: [InstanceKey: Int]
     ) -> [String] {
         let spec = record.entry.spec
-        let seen = spec.scale.map { "\(record.entry.instances.count) of \($0) instances" } ?? "\(record.entry.instances.count) instances"
+        let seen =
+            spec.scale.map { "\(record.entry.instances.count) of \($0) instances" }
+            ?? "\(record.entry.instances.count) instances"
         var lines = ["", "service \(name)  \(record.vip?.description ?? "no VIP")  \(seen)  \(spec.policy.rawValue)"]
         let ports = record.pools.keys.sorted().map(String.init).joined(separator: ", ")
         if !ports.isEmpty { lines.append("  ports      \(ports)") }

@@ -19,7 +19,8 @@ enum RunCommand {
                 try FileBytes.read($0, limit: readLimit)
             }
             guard !settings.registries.isEmpty else {
-                return Commands.complain("meshd: --registry: at least one is needed, such as --registry file:services.yaml")
+                return Commands.complain(
+                    "meshd: --registry: at least one is needed, such as --registry file:services.yaml")
             }
             return try serve(settings)
         } catch let problem as SettingsProblem {

@@ -9,7 +9,8 @@ enum StatusCommand {
         var arguments = AdminArguments(arguments)
         let isJSON = arguments.take("--json")
         guard arguments.rest.isEmpty, arguments.problem == nil else {
-            return Commands.complain(arguments.problem ?? "usage: meshd status [--json] [--admin ADDRESS:PORT|unix:PATH]")
+            return Commands.complain(
+                arguments.problem ?? "usage: meshd status [--json] [--admin ADDRESS:PORT|unix:PATH]")
         }
         return AdminPage.show(isJSON ? "/status.json" : "/status", arguments.admin)
     }

@@ -132,7 +132,8 @@ final class ControlPlane: Handler {
     /// the check would only find ourselves.
     private func overlapsOwn(_ address: SocketAddress) -> Bool {
         checked.contains { own in
-            own.port == address.port && own.ip.isV4 == address.ip.isV4 && (own.ip.isUnspecified || address.ip.isUnspecified)
+            own.port == address.port && own.ip.isV4 == address.ip.isV4
+                && (own.ip.isUnspecified || address.ip.isUnspecified)
         }
     }
 

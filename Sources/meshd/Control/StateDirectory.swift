@@ -7,7 +7,11 @@ struct StateDirectory {
     private let path: String
     private var written: [String: IPAddress] = [:]
 
-    init(_ directory: String) { path = directory + "/vips" }
+    /// Makes the directory where it is missing.
+    init(_ directory: String) throws(SystemError) {
+        try FileBytes.makeDirectory(directory)
+        path = directory + "/vips"
+    }
 
     /// The addresses of the last run. A file that is missing, or a line that is not as it should be, gives nothing.
     mutating func load() -> [String: IPAddress] {

@@ -106,14 +106,16 @@ final class Demo {
             }
             Process.write(
                 "generation \(state.control.snapshot.generation): \(entries.count) services, "
-                    + "\(healthy) of \(instances) instances healthy, \(connections) connections, \(requests) requests\n")
+                    + "\(healthy) of \(instances) instances healthy, \(connections) connections, \(requests) requests\n"
+            )
         }
     }
 
     private func vip(_ service: String) -> IPAddress? { node.control.compiler.records[service]?.vip }
 
     private var introduction: String {
-        guard let web = settings.http, let dns = settings.dns, let admin = settings.admin, let vip = vip("restserver") else {
+        guard let web = settings.http, let dns = settings.dns, let admin = settings.admin, let vip = vip("restserver")
+        else {
             return ""
         }
         return """
@@ -143,8 +145,11 @@ final class Demo {
         trial.get("an exact host", web, "/", host: "shopping.company.com", expect: "shopping-")
         trial.get("a path of that host", web, "/pay", host: "shopping.company.com", expect: "payment-")
         trial.get("a wildcard host", web, "/", host: "anything.company.com", expect: "catchall-")
-        trial.get("a virtual IP", SocketAddress(vip, DemoCatalogue.containerPort), "/", host: "\(vip)", expect: "restserver-")
-        trial.get("a published port", SocketAddress(.loopbackV4, publishedPort), "/", host: "127.0.0.1", expect: "restserver-")
+        trial.get(
+            "a virtual IP", SocketAddress(vip, DemoCatalogue.containerPort), "/", host: "\(vip)", expect: "restserver-")
+        trial.get(
+            "a published port", SocketAddress(.loopbackV4, publishedPort), "/", host: "127.0.0.1", expect: "restserver-"
+        )
         trial.lookUp("an alias", "restserver.local", dns, expect: vip)
         trial.get("an unknown host", web, "/", host: "nobody.example", status: 404, expect: "no route")
         trial.explain("explain") { [unowned self] done in

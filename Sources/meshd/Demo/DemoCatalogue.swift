@@ -17,7 +17,10 @@ struct DemoCatalogue {
     var text: String {
         var lines = ["# A Compose file; meshd reads labels, ports and x-mesh-instances.", "services:"]
         for name in Self.routes.keys.sorted() {
-            lines += ["  \(name):", "    labels:", "      aliyun.routing.port_\(Self.containerPort): \"\(Self.routes[name]!)\""]
+            lines += [
+                "  \(name):", "    labels:",
+                "      aliyun.routing.port_\(Self.containerPort): \"\(Self.routes[name]!)\"",
+            ]
             lines += [
                 "      aliyun.probe.url: http://container:\(Self.containerPort)/",
                 "      mesh.probe.interval_seconds: \"0.5\"",

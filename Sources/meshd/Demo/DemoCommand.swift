@@ -3,7 +3,9 @@ import Reactor
 /// `meshd demo [--once]`: the whole product on loopback, as an ordinary user.
 enum DemoCommand {
     static func run(_ arguments: [String]) -> Int32 {
-        guard arguments.isEmpty || arguments == ["--once"] else { return Commands.complain("usage: meshd demo [--once]") }
+        guard arguments.isEmpty || arguments == ["--once"] else {
+            return Commands.complain("usage: meshd demo [--once]")
+        }
         do {
             let signals = try Signals(RunCommand.endSignals)
             let loop = try EventLoop()

@@ -12,7 +12,9 @@ final class DemoInstance {
         self.name = name
         let socket = try Socket.listen(SocketAddress(.loopbackV4, 0), shared: false)
         server = try SmallServer(socket, on: loop) { request, answer in
-            answer(SmallResponse(headers: "X-Instance: \(name)\r\n", body: "\(name) answers \(request.host)\(request.path)\n"))
+            answer(
+                SmallResponse(
+                    headers: "X-Instance: \(name)\r\n", body: "\(name) answers \(request.host)\(request.path)\n"))
         }
         guard let address = server.address else { throw StartFailure(message: "an instance has no address") }
         self.address = address

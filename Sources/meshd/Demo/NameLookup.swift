@@ -10,7 +10,9 @@ final class NameLookup: Handler {
     private let query: [UInt8]
     private var done: ((IPAddress?) -> Void)?
 
-    static func start(_ name: String, at server: SocketAddress, on loop: EventLoop, done: @escaping (IPAddress?) -> Void) {
+    static func start(
+        _ name: String, at server: SocketAddress, on loop: EventLoop, done: @escaping (IPAddress?) -> Void
+    ) {
         guard let lookup = try? NameLookup(name, server, loop, done) else { return done(nil) }
         lookup.ask()
     }
@@ -22,7 +24,9 @@ final class NameLookup: Handler {
         self.done = done
         // Id 1, recursion desired, one question.
         var bytes: [UInt8] = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]
-        for label in name.utf8.split(separator: UInt8(ascii: ".")) { bytes += [UInt8(truncatingIfNeeded: label.count)] + label }
+        for label in name.utf8.split(separator: UInt8(ascii: ".")) {
+            bytes += [UInt8(truncatingIfNeeded: label.count)] + label
+        }
         query = bytes + [0, 0, 1, 0, 1]
         socket = try Socket.datagram(connectedTo: server)
         super.init()
@@ -37,7 +41,8 @@ final class NameLookup: Handler {
     override func ready(_ readiness: Readiness) {
         guard readiness.contains(.readable) || readiness.contains(.error) else { return }
         var answer = [UInt8](repeating: 0, count: 512)
-        guard case .count(let count) = answer.withUnsafeMutableBytes({ socket.receive($0.baseAddress!, $0.count) }) else {
+        guard case .count(let count) = answer.withUnsafeMutableBytes({ socket.receive($0.baseAddress!, $0.count) })
+        else {
             return end(nil)
         }
         end(address(answer[..<count]))
@@ -48,7 +53,9 @@ final class NameLookup: Handler {
     /// The answer repeats the question; the first record behind it, with a compressed name, ends in four octets.
     private func address(_ answer: ArraySlice<UInt8>) -> IPAddress? {
         let record = query.count + 12
-        guard answer.count >= record + 4, answer[3] & 15 == 0, answer[7] > 0, answer[query.count + 3] == 1 else { return nil }
+        guard answer.count >= record + 4, answer[3] & 15 == 0, answer[7] > 0, answer[query.count + 3] == 1 else {
+            return nil
+        }
         return IPAddress(v4: answer[record..<record + 4].reduce(0) { $0 << 8 | UInt32($1) })
     }
 

@@ -9,7 +9,8 @@ extension Node {
     func routerOptions() -> RouterOptions {
         var options = RouterOptions()
         options.limits = MessageLimits(
-            targetBytes: min(8192, settings.maxHeadBytes), fields: settings.maxHeaders, headBytes: settings.maxHeadBytes)
+            targetBytes: min(8192, settings.maxHeadBytes), fields: settings.maxHeaders, headBytes: settings.maxHeadBytes
+        )
         options.headTimeout = nanoseconds(settings.headTimeoutSeconds)
         options.bodyTimeout = nanoseconds(settings.bodyTimeoutSeconds)
         options.connectTimeout = nanoseconds(settings.connectTimeoutSeconds)

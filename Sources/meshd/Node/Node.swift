@@ -32,7 +32,9 @@ final class Node {
         let urls = try settings.registries.map { try RegistryURL($0) }
         inboxes = try (0..<settings.workers).map { _ in try Mailbox<WorkerMessage>() }
         reports = Reports(loop, inboxes)
-        state = settings.stateDirectory.map { StateDirectory($0) }
+        state = try settings.stateDirectory.map { path in
+            try Self.naming("--state-dir \(path)") { () throws(SystemError) in try StateDirectory(path) }
+        }
         let seed = WallClock.nowNanoseconds()
         control = ControlPlane(
             loop: loop, sources: urls.map(\.description), options: Self.options(settings), workers: inboxes,
@@ -162,7 +164,7 @@ final class Node {
     /// Descriptors one worker may use before it stops accepting: its part of the limit, less what control and dials need.
     private func share(_ descriptors: Int) -> Int {
         let usable = max(descriptors - 64 - settings.workers * 8, 16)
-        let share = usable / settings.workers / 16 * 15
+        let share = max(usable / settings.workers * 15 / 16, 16)
         return settings.maxConnections > 0 ? min(share, max(1, settings.maxConnections / settings.workers)) : share
     }
 

@@ -37,7 +37,8 @@ final class Worker {
         accessLog = try plan.accessLogPath.map { path throws(SystemError) in try AccessLog(path: path, on: loop) }
         let dials = DialWatch(plan.control)
         self.dials = dials
-        http = HTTPWorker(loop: loop, balancer: balancer, options: plan.router, accessLog: accessLog, dialed: dials.dialed)
+        http = HTTPWorker(
+            loop: loop, balancer: balancer, options: plan.router, accessLog: accessLog, dialed: dials.dialed)
         relay = RelayWorker(loop: loop, balancer: balancer, options: plan.relay, dialed: dials.dialed)
         let gate = AcceptGate(plan, loop)
         listeners = ListenerSet(loop: loop, gate: gate, http: http, relay: relay)
@@ -120,7 +121,7 @@ final class AcceptGate {
     func mayAccept() -> Bool {
         let used = loop.handlerCount
         if isPaused {
-            guard used < plan.descriptorShare / 16 * 15 else { return false }
+            guard used < plan.descriptorShare * 15 / 16 else { return false }
             resume()
         } else if used >= plan.descriptorShare {
             pause("\(used) descriptors in use")
