@@ -49,9 +49,10 @@ final class ClientConnection: Handler {
     // MARK: - Events
 
     override func ready(_ readiness: Readiness) {
-        if readiness.contains(.readable) || readiness.contains(.peerClosed) { isReadable = true }
-        if readiness.contains(.peerClosed) { sawPeerClose = true }
-        if !readiness.isDisjoint(with: [.error, .hangup]) { return hungUp() }
+        if readiness.contains(.error) { return hungUp() }
+        if !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup]) { isReadable = true }
+        // A hangup without an error is the end of both ways: what the client sent before is still to be read.
+        if !readiness.isDisjoint(with: [.peerClosed, .hangup]) { sawPeerClose = true }
         if readiness.contains(.writable), !isWritable {
             isWritable = true
             if let exchange { exchange.clientWritable() } else { flushAlone() }
@@ -79,7 +80,7 @@ final class ClientConnection: Handler {
         answer(.requestTimeout)
     }
 
-    /// Reset, or both directions ended: nobody hears an answer.
+    /// Reset: nobody hears an answer.
     private func hungUp() {
         if let exchange { exchange.clientGone() } else { close() }
     }

@@ -166,7 +166,7 @@ private func response(_ status: Int, _ body: String) -> FetchResult {
         ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", .malformed(.badContentLength)),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", .malformed(.badChunkSize)),
         ("HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n", .bodyTooLarge),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999999\r\n\r\n", .bodyTooLarge),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n", .bodyTooLarge),
         ("HTTP/1.1 200 OK\r\n\r\n" + String(repeating: "a", count: 101), .bodyTooLarge),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n" + String(repeating: "a", count: 100)

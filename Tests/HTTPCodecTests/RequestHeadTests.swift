@@ -114,7 +114,7 @@ import Testing
     @Test(
         arguments: [
             ("Content-Length: 0", .none), ("Content-Length: 5", .length(5)), ("content-length:0005", .length(5)),
-            ("Content-Length: 9999999999999999999", .length(9_999_999_999_999_999_999)),
+            ("Content-Length: 9223372036854775807", .length(9_223_372_036_854_775_807)),
             ("Transfer-Encoding: chunked", .chunked), ("transfer-encoding: CHUNKED", .chunked),
             ("Transfer-Encoding: , chunked ,", .chunked), ("X: y", .none),
             ("Connection: content-length\r\nContent-Length: 3", .length(3)),
@@ -132,7 +132,7 @@ import Testing
         ("/", "a", "/", "a", "a"), ("/x", "a.b.c:1", "/x", "a.b.c:1", "a.b.c"),
         ("/x", "[::1]:80", "/x", "[::1]:80", "[::1]"),
         ("//x", "a", "//x", "a", "a"), ("/x", "a_b-c.d", "/x", "a_b-c.d", "a_b-c.d"), ("/x", "a:", "/x", "a:", "a"),
-        ("/x", "", "/x", "", ""), ("http://b/x?y", "a", "/x?y", "b", "b"), ("HTTP://b:81", "a", "", "b:81", "b"),
+        ("http://b/x?y", "a", "/x?y", "b", "b"), ("HTTP://b:81", "a", "", "b:81", "b"),
         ("https://b?q", "a", "?q", "b", "b"), ("http://[::2]:9/", "a", "/", "[::2]:9", "[::2]"),
     ])
     func targets(target: String, host: String, path: String, authority: String, name: String) {
