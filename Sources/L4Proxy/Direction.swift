@@ -95,8 +95,9 @@ struct Direction {
                 fullReads += 1
             } else {
                 fullReads = 0
-                // A short read: the kernel has no more, unless the end is still to be read.
-                if !source.sawPeerClose { source.isReadable = false }
+                // A short read: the kernel has no more; where the end had come before, this was it.
+                source.isReadable = source.sawError
+                sourceEnded = source.sawPeerClose && !source.sawError
             }
         case .wouldBlock: source.isReadable = false
         case .failed: return false

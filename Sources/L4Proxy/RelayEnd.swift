@@ -8,6 +8,8 @@ final class RelayEnd: Handler {
     var isWritable: Bool
     /// The kernel has told of the end of stream; a read will find it.
     private(set) var sawPeerClose = false
+    /// The connection was reset; a read will tell.
+    private(set) var sawError = false
 
     init(_ socket: Socket, isConnected: Bool) {
         self.socket = socket
@@ -17,6 +19,7 @@ final class RelayEnd: Handler {
     override func ready(_ readiness: Readiness) {
         if !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) { isReadable = true }
         if !readiness.isDisjoint(with: [.peerClosed, .hangup, .error]) { sawPeerClose = true }
+        if readiness.contains(.error) { sawError = true }
         session?.ready(self, readiness)
     }
 

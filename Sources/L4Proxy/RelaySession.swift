@@ -4,6 +4,8 @@ import Reactor
 /// A relayed TCP connection: dialling (the client waits in its kernel buffers), relaying both ways, each way ended on its
 /// own, closed. While idle it holds no buffer and no pipe.
 final class RelaySession {
+    private static let keepAliveAfterNanoseconds: UInt64 = 30_000_000_000
+
     private let worker: RelayWorker
     private let pool: Int32
     private let client: RelayEnd
@@ -72,7 +74,8 @@ final class RelaySession {
         guard readiness.contains(.writable) else { return }
         isConnected = true
         end.isWritable = true
-        worker.loop.clearDeadline(end)
+        // Most sessions end before a dead instance could be noticed: they need not pay for keepalive.
+        worker.loop.setDeadline(end, after: Self.keepAliveAfterNanoseconds)
         if let endpoint { worker.dialed(endpoint, nil) }
         touch()
         pump()
@@ -92,6 +95,7 @@ final class RelaySession {
 
     func timedOut(_ end: RelayEnd) {
         guard isConnected else { return dialFailed(SystemError("connect", SystemError.timedOut)) }
+        if end !== client { return end.socket.keepAlive() }
         worker.counters.idleTimeouts += 1
         close()
     }
@@ -116,7 +120,8 @@ final class RelaySession {
         switch outcome {
         case .waiting: return true
         case .again: worker.loop.requeue(client)
-        case .ended: sink.socket.shutdownWrite()
+        // When both ways have ended, closing says so, too.
+        case .ended: if !(upward.isEnded && downward.isEnded) { sink.socket.shutdownWrite() }
         case .failed:
             worker.counters.resets += 1
             reset()

@@ -10,6 +10,7 @@ extension Exchange {
         requestBody = BodyDecoder(.untilClose)
         responseBody = BodyDecoder(.untilClose)
         clientKeepsAlive = false
+        instance?.socket.keepAlive()
         pumpTunnel()
     }
 

@@ -8,7 +8,7 @@ import Glibc
 public final class FileWatcher: Handler {
     private static let quietNanoseconds: UInt64 = 20_000_000
     private static let interest =
-        IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_MODIFY | IN_ATTRIB
+        IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB
 
     private let loop: EventLoop
     private let descriptor: Int32

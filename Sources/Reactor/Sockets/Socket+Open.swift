@@ -55,11 +55,11 @@ extension Socket {
         return socket
     }
 
-    /// Begins a TCP connection; writability says it is decided, `takeError` how.
+    /// Begins a TCP connection; writability says it is decided, `takeError` how. Keepalive is for `keepAlive` to set,
+    /// once the connection has lived long enough to need it.
     public static func dial(_ address: SocketAddress) throws(SystemError) -> Socket {
         let socket = try make(family(address.ip), SOCK_STREAM)
         socket.set(Int32(IPPROTO_TCP), TCP_NODELAY)
-        socket.set(SOL_SOCKET, SO_KEEPALIVE)
         try socket.connect(address)
         return socket
     }

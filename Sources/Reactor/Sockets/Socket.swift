@@ -83,6 +83,9 @@ public struct Socket: Sendable {
 
     public func shutdownWrite() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
+    /// Has the kernel ask a silent peer whether it still lives.
+    public func keepAlive() { set(SOL_SOCKET, SO_KEEPALIVE) }
+
     /// Makes the coming `close` send a reset instead of an orderly end.
     public func resetOnClose() {
         var value = linger(l_onoff: 1, l_linger: 0)
