@@ -43,7 +43,7 @@ class Meshd(Peer):
             connection.close()
 
     def version(self):
-        return first_line([self.program, "version"])
+        return first_line([self.program, "version"]).removeprefix("meshd ")
 
 
 def _catalogue(layout, port):

@@ -9,6 +9,7 @@ _TIE = 0.15
 _LOAD_COLUMNS = (
     ("CPU µs / request", "cpu_per_request", 1, 1, True),
     ("CPU s / GiB", "cpu_per_gib", 1, 2, True),
+    ("core busy %", "busy_cores", 0.01, 0, False),
     ("requests / s", "rate", 1, 0, True),
     ("p50 ms", "p50", 1e3, 2, True),
     ("p99 ms", "p99", 1e3, 2, True),
@@ -26,6 +27,7 @@ _HOW_TO_READ = f"""Each figure is the median of its rounds. `×` is the median o
 the ratios, not the absolute values, which drift from hour to hour. **Differences under 15 % of one run are ties**, and
 `reading` says so; it compares CPU time (memory in the idle scenarios) with {REFERENCE}. `floor` is the loader against
 an instance directly, without a proxy. `all processes` adds the loader's and the instances' CPU time to the proxy's.
+Where `core busy` is well below 100 %, the loader's core was the limit: throughput then says little about the proxy.
 """
 
 

@@ -8,11 +8,13 @@ import statistics
 class Sample:
     """One peer in one round; a field that a scenario does not measure is None. Bytes, microseconds and seconds.
 
+    `busy_cores` is the proxy's CPU time over the time of the run: below 1 the loader was the limit.
     `foreign_cores` is what other programs (and the hypervisor) took meanwhile, in cores.
     """
 
     cpu_per_request: float | None = None
     cpu_per_gib: float | None = None
+    busy_cores: float | None = None
     rate: float | None = None
     p50: float | None = None
     p99: float | None = None
