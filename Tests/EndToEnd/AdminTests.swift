@@ -81,6 +81,7 @@ import Testing
             for line in lines {
                 let value = try JSONValue(parsing: String(line))
                 for key in ["time", "level", "message"] { try demand(value[key]?.text != nil, "no \(key) in \(line)") }
+                try demand(value["level"]?.text != "error", "an error without a cause: \(line)")
             }
         }
     }

@@ -103,12 +103,14 @@ import Testing
         let gate = Gate()
         defer { gate.open() }
         let arrived = Counter()
-        let instance = try HTTPInstance("old", Behave.held(gate, arrived))
+        let instance = try HTTPInstance("old") { exchange in
+            try exchange.target == "/held" ? Behave.held(gate, arrived)(exchange) : Behave.named(exchange)
+        }
         let other = try HTTPInstance("new")
         var catalogue = Catalogue([.web("web", Web.host, [instance])])
         try withMesh(catalogue) { mesh in
             let client = try mesh.client()
-            try client.send(host: Web.host)
+            try client.send("GET", "/held", host: Web.host)
             try eventually("the request is there") { arrived.value == 1 }
             catalogue["web"] = .web("web", Web.host, [other])
             try mesh.write(catalogue)

@@ -129,7 +129,8 @@ import Testing
         try Web.with({ exchange in
             try exchange.readBody()
             try exchange.connection.send(
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 42\r\n\r\n"
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+                    + "2\r\nok\r\n0\r\nX-Sum: 42\r\n\r\n"
             )
             return .keep
         }) { mesh, instance in

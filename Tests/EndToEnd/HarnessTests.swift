@@ -59,7 +59,8 @@ import Testing
     @Test func statusIsReadTolerantly() throws {
         let text = """
             {"services":[{"name":"a","vip":null,"instances":[]},{"name":"web","vip":"127.1.2.3","instances":
-            [{"id":"127.0.0.1:9001","address":"127.0.0.1","state":"healthy"},{"id":"127.0.0.1:9002","state":"starting"}]}]}
+            [{"id":"127.0.0.1:9001","address":"127.0.0.1","state":"healthy"},
+            {"id":"127.0.0.1:9002","state":"starting"}]}]}
             """
         let value = try JSONValue(parsing: text)
         #expect(value.object(named: "web", having: "vip")?["vip"]?.text == "127.1.2.3")

@@ -161,7 +161,7 @@ private final class FullBacklog {
     private var fillers: [Int32] = []
 
     init() throws {
-        listener = try FreePort.listen(on: port, reuse: true, backlog: 0)
+        listener = try FreePort.listen(on: port, backlog: 0)
         for _ in 0..<4 {
             let flags = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
             let fd = socket(AF_INET, flags, 0)

@@ -17,22 +17,26 @@ func monotonicSeconds() -> Double {
 /// Asks `condition` again and again until it holds; throws once the bound is passed.
 ///
 /// The bound is generous: it only decides how long a failing test takes, never whether a good one passes.
-func eventually(within seconds: Double = 15, _ what: String, _ condition: () throws -> Bool) throws {
+func eventually(
+    within seconds: Double = 15, _ what: @autoclosure () -> String, _ condition: () throws -> Bool
+) throws {
     let deadline = monotonicSeconds() + seconds
     while try !condition() {
-        guard monotonicSeconds() < deadline else { throw Failure("not within \(seconds) s: \(what)") }
+        guard monotonicSeconds() < deadline else { throw Failure("not within \(seconds) s: \(what())") }
         usleep(10_000)
     }
 }
 
 /// Like `eventually`, with a value that is there at the end.
-func awaited<T>(within seconds: Double = 15, _ what: String, _ value: () throws -> T?) throws -> T {
+func awaited<T>(
+    within seconds: Double = 15, _ what: @autoclosure () -> String, _ value: () throws -> T?
+) throws -> T {
     var found: T?
-    try eventually(within: seconds, what) {
+    try eventually(within: seconds, what()) {
         found = try value()
         return found != nil
     }
-    guard let found else { throw Failure(what) }
+    guard let found else { throw Failure(what()) }
     return found
 }
 

@@ -9,7 +9,7 @@ enum FreePort {
     static func take() -> UInt16 {
         for _ in 0..<18_000 {
             let port = UInt16(14_000 + next.add(1, ordering: .relaxed).newValue % 18_000)
-            if let fd = try? listen(on: port, reuse: false) {
+            if let fd = try? bound(to: port) {
                 close(fd)
                 return port
             }
@@ -17,17 +17,28 @@ enum FreePort {
         fatalError("no free port on loopback")
     }
 
-    /// A listening socket on 127.0.0.1.
-    static func listen(on port: UInt16, reuse: Bool, backlog: Int32 = 1024) throws -> Int32 {
+    /// A bound socket that does not listen: a child being started may hold a copy of it for a moment, which would keep
+    /// others from a port that listens, not from this one.
+    private static func bound(to port: UInt16) throws -> Int32 {
         let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { throw Failure("socket: errno \(errno)") }
-        if reuse { setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1) }
-        guard withIPv4("127.0.0.1", port, { bind(fd, $0, $1) }) == 0, CLinux.listen(fd, backlog) == 0 else {
+        setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+        guard withIPv4("127.0.0.1", port, { bind(fd, $0, $1) }) == 0 else {
             let code = errno
             close(fd)
-            throw Failure("listen on \(port): errno \(code)")
+            throw Failure("bind to \(port): errno \(code)")
         }
         return fd
+    }
+
+    /// A listening socket on 127.0.0.1.
+    static func listen(on port: UInt16, backlog: Int32 = 1024) throws -> Int32 {
+        try awaited(within: 5, "port \(port) can be listened on") {
+            guard let fd = try? bound(to: port) else { return nil }
+            if CLinux.listen(fd, backlog) == 0 { return fd }
+            close(fd)
+            return nil
+        }
     }
 }
 
@@ -79,7 +90,7 @@ private final class AcceptCore: Sendable {
     var openConnections: Int { state.withLock { $0.connections.count } }
 
     func start() throws {
-        let fd = try FreePort.listen(on: port, reuse: true)
+        let fd = try FreePort.listen(on: port)
         state.withLock { $0.listener = fd }
         startThread { [self] in acceptLoop(fd) }
     }
