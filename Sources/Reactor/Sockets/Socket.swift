@@ -17,14 +17,14 @@ public struct Socket: Sendable {
     @inline(never)
     public func receive(_ buffer: UnsafeMutableRawPointer, _ capacity: Int) -> IOResult {
         let fd = descriptor
-        return retrying { recv(fd, buffer, capacity, 0) }
+        return retrying { meshd_recv(fd, buffer, capacity) }
     }
 
     @inline(never)
     public func send(_ bytes: UnsafeRawPointer, _ count: Int, more: Bool = false) -> IOResult {
         let fd = descriptor
         let flags = Int32(MSG_NOSIGNAL) | (more ? Int32(MSG_MORE) : 0)
-        return retrying { CLinux.send(fd, bytes, count, flags) }
+        return retrying { meshd_send(fd, bytes, count, flags) }
     }
 
     /// Two ranges in one call.
