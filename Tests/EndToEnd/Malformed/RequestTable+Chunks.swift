@@ -45,6 +45,8 @@ extension RequestTable {
         .chunked("no CRLF behind the data", "5\r\nhello0\r\n\r\n", .badBody),
         .chunked("LF behind the data", "5\r\nhello\n0\r\n\r\n", .badBody),
         .chunked("CR behind the data", "5\r\nhello\r0\r\n\r\n", .badBody),
+        .chunked("CR and a letter behind the data", "5\r\nhello\rX0\r\n\r\n", .badBody),
+        .chunked("a letter and LF behind the data", "5\r\nhelloX\n0\r\n\r\n", .badBody),
         .chunked("data longer than said", "5\r\nhello!!\r\n0\r\n\r\n", .badBody),
         .chunked("data shorter than said", "6\r\nhello\r\n0\r\n\r\nxx", .badBody),
         .chunked("LF at the very end", "5\r\nhello\r\n0\r\n\n", .badBody),

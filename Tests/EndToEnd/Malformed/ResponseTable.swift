@@ -167,6 +167,7 @@ enum ResponseTable {
         .chunked("size with minus", "5\r\nhello\r\n-5\r\nhello\r\n0\r\n\r\n"),
         .chunked("size that wraps", "5\r\nhello\r\n10000000000000005\r\nhello\r\n0\r\n\r\n"),
         .chunked("no CRLF behind the data", "5\r\nhello0\r\n\r\n"),
+        .chunked("CR and a letter behind the data", "5\r\nhello\rX0\r\n\r\n"),
         .chunked("LF behind the data", "5\r\nhello\n0\r\n\r\n"),
         .chunked("LF behind the size", "5\nhello\r\n0\r\n\r\n"),
         .chunked("extension with bare LF", "5;a\nhello\r\n0\r\n\r\n"),
