@@ -57,7 +57,7 @@ struct Direction {
     private mutating func flush(to sink: RelayEnd) -> Int? {
         var sent = 0
         while sink.isWritable, start < end, let buffer {
-            switch sink.socket.send(buffer.base + start, end - start) {
+            switch sink.socket.send(buffer.base + start, end - start, more: sourceEnded) {
             case .count(let count):
                 if count < end - start { sink.isWritable = false }
                 start += count

@@ -227,9 +227,11 @@ extension Exchange {
     private func sendParts(
         _ client: ClientConnection, _ head: UnsafeRawBufferPointer, _ run: UnsafeRawBufferPointer
     ) -> IOResult {
-        if run.isEmpty { return client.socket.send(head.baseAddress!, head.count) }
-        if head.isEmpty { return client.socket.send(run.baseAddress!, run.count) }
-        return client.socket.send(head, run)
+        // Where the connection ends behind these bytes, they and its end share a packet.
+        let ends = responseBody.isFinished && !clientKeepsAlive
+        if run.isEmpty { return client.socket.send(head.baseAddress!, head.count, more: ends) }
+        if head.isEmpty { return client.socket.send(run.baseAddress!, run.count, more: ends) }
+        return client.socket.send(head, run, more: ends)
     }
 
     private func blockedOnClient(_ client: ClientConnection) {

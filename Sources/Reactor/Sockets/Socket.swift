@@ -20,6 +20,7 @@ public struct Socket: Sendable {
         return retrying { meshd_recv(fd, buffer, capacity) }
     }
 
+    /// - Parameter more: the end of the stream, or more bytes, follow at once and may share the packet.
     @inline(never)
     public func send(_ bytes: UnsafeRawPointer, _ count: Int, more: Bool = false) -> IOResult {
         let fd = descriptor
@@ -29,8 +30,11 @@ public struct Socket: Sendable {
 
     /// Two ranges in one call.
     @inline(never)
-    public func send(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> IOResult {
+    public func send(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, more: Bool = false
+    ) -> IOResult {
         let fd = descriptor
+        let flags = Int32(MSG_NOSIGNAL) | (more ? Int32(MSG_MORE) : 0)
         var parts = (
             iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count),
             iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
@@ -41,7 +45,7 @@ public struct Socket: Sendable {
                 message.msg_iov = vectors
                 message.msg_iovlen = 2
                 return withUnsafePointer(to: &message) { header in
-                    retrying { sendmsg(fd, header, Int32(MSG_NOSIGNAL)) }
+                    retrying { sendmsg(fd, header, flags) }
                 }
             }
         }
