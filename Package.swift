@@ -63,9 +63,9 @@ let package = Package(
         tests("NetAddressTests", ["NetAddress", "TestSupport"]),
         tests("HTTPCodecTests", ["HTTPCodec", "TestSupport"]),
         tests("MeshCoreTests", ["MeshCore", "NetAddress", "TestSupport"]),
-        //T tests("ReactorTests", ["Reactor", "CLinux", "NetAddress", "TestSupport"]),
+        tests("ReactorTests", ["Reactor", "CLinux", "NetAddress", "TestSupport"]),
         // Reads the sources: imports, banned calls, sizes.
-        //T tests("TidyTests", []),
+        tests("TidyTests", []),
         tests("AliasDNSTests", ["AliasDNS", "MeshCore", "NetAddress", "Reactor"]),
         tests("YAMLTests", ["YAML"]),
         tests("RegistryTests", ["Registry", "Reactor", "MeshCore", "NetAddress"]),

@@ -3,9 +3,9 @@ import Glibc
 
 /// Whole small files.
 public enum FileBytes {
-    /// Reads the file; one larger than `limit` bytes is an error (`EFBIG`).
+    /// Reads the file; one larger than `limit` bytes is an error (`EFBIG`), and a pipe that nobody writes is empty.
     public static func read(_ path: String, limit: Int) throws(SystemError) -> [UInt8] {
-        let fd = open(path, O_RDONLY | O_CLOEXEC)
+        let fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard fd >= 0 else { throw SystemError("open", errno) }
         defer { close(fd) }
         var bytes: [UInt8] = []
@@ -35,7 +35,11 @@ public enum FileBytes {
             throw error
         }
         close(fd)
-        guard rename(temporary, path) == 0 else { throw SystemError("rename", errno) }
+        guard rename(temporary, path) == 0 else {
+            let code = errno
+            unlink(temporary)
+            throw SystemError("rename", code)
+        }
     }
 
     /// Removes the file, if it is there.
@@ -66,9 +70,11 @@ public enum FileBytes {
     private static func writeAll(_ fd: Int32, _ bytes: [UInt8]) throws(SystemError) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            guard case .count(let count) = retrying({ rest.withUnsafeBytes { write(fd, $0.baseAddress, $0.count) } })
-            else { throw SystemError("write", errno) }
-            rest = rest.dropFirst(count)
+            switch retrying({ rest.withUnsafeBytes { write(fd, $0.baseAddress, $0.count) } }) {
+            case .count(let count): rest = rest.dropFirst(count)
+            case .wouldBlock: throw SystemError("write", EAGAIN)
+            case .failed(let code): throw SystemError("write", code)
+            }
         }
     }
 }

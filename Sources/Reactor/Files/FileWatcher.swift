@@ -7,6 +7,8 @@ import Glibc
 /// watch on the old inode behind. Changes within `quietNanoseconds` are told once.
 public final class FileWatcher: Handler {
     private static let quietNanoseconds: UInt64 = 20_000_000
+    /// A file that is written without a pause is told of this often.
+    private static let longestWaitNanoseconds: UInt64 = 500_000_000
     private static let interest =
         IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB
 
@@ -14,6 +16,8 @@ public final class FileWatcher: Handler {
     private let descriptor: Int32
     private let name: String
     private let changed: () -> Void
+    /// When the first change that was not yet told came.
+    private var firstChange: UInt64?
 
     public init(_ path: String, on loop: EventLoop, changed: @escaping () -> Void) throws(SystemError) {
         self.loop = loop
@@ -41,10 +45,17 @@ public final class FileWatcher: Handler {
                 concerned = concerned || mentions(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             }
         }
-        if concerned { loop.setDeadline(self, after: Self.quietNanoseconds) }
+        guard concerned else { return }
+        let first = firstChange ?? loop.nowNanoseconds
+        firstChange = first
+        let latest = first &+ Self.longestWaitNanoseconds
+        loop.setDeadline(self, at: min(loop.nowNanoseconds &+ Self.quietNanoseconds, latest))
     }
 
-    override public func deadlineReached() { changed() }
+    override public func deadlineReached() {
+        firstChange = nil
+        changed()
+    }
 
     /// Whether an event in the kernel's list names the file, or the list overflowed, or a link beside it moved.
     private func mentions(_ list: UnsafeRawBufferPointer) -> Bool {

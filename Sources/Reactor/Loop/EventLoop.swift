@@ -97,7 +97,8 @@ public final class EventLoop {
 
     /// Sets the handler's one deadline to so many nanoseconds after this turn's time.
     public func setDeadline(_ handler: Handler, after nanoseconds: UInt64) {
-        setDeadline(handler, at: nowCached &+ nanoseconds)
+        let (sum, isTooLarge) = nowCached.addingReportingOverflow(nanoseconds)
+        setDeadline(handler, at: isTooLarge ? .max : sum)
     }
 
     public func clearDeadline(_ handler: Handler) { setDeadline(handler, at: .max) }
@@ -124,6 +125,8 @@ public final class EventLoop {
         let count = waitForEvents(timeoutMilliseconds: timeout())
         nowCached = MonotonicClock.nowNanoseconds()
         turnCount &+= 1
+        // What is requeued from here on waits for the next turn: a pump's budget is for one turn.
+        swap(&queued, &running)
         for index in 0..<count {
             let event = events[index]
             if let handler = table.handler(event.data.u64) { handler.ready(Readiness(rawValue: event.events)) }
@@ -157,8 +160,6 @@ public final class EventLoop {
     }
 
     private func runQueued() {
-        guard !queued.isEmpty else { return }
-        swap(&queued, &running)
         for token in running {
             guard let handler = table.handler(token) else { continue }
             handler.isQueued = false

@@ -115,19 +115,29 @@ extension Socket {
 // MARK: - UNIX sockets
 
 extension Socket {
-    /// A listening UNIX socket. A stale file at `path` that nobody listens on is replaced.
+    /// A listening UNIX socket. A socket at `path` that nobody listens on is replaced; any other file stands.
     public static func listen(unixPath path: String) throws(SystemError) -> Socket {
-        if let live = try? dial(unixPath: path) {
-            live.close()
-            throw SystemError("bind", EADDRINUSE)
+        var status = stat()
+        if lstat(path, &status) == 0 {
+            guard status.st_mode & S_IFMT == S_IFSOCK, isStale(path) else { throw SystemError("bind", EADDRINUSE) }
+            _ = unlink(path)
         }
-        _ = unlink(path)
         let socket = try make(AF_UNIX, SOCK_STREAM)
         guard try socket.withUnixAddress(path, { CLinux.bind(socket.descriptor, $0, $1) }) == 0 else {
             throw socket.closing("bind")
         }
         guard CLinux.listen(socket.descriptor, 128) == 0 else { throw socket.closing("listen") }
         return socket
+    }
+
+    /// A refusal is the only proof: a full queue, for one, is the sign of a listener.
+    private static func isStale(_ path: String) -> Bool {
+        do throws(SystemError) {
+            try dial(unixPath: path).close()
+            return false
+        } catch {
+            return error.code == ECONNREFUSED
+        }
     }
 
     public static func dial(unixPath path: String) throws(SystemError) -> Socket {

@@ -5,7 +5,7 @@ public import NetAddress
 /// A listening socket on a loop: accepts a bounded burst a turn, so that a flood of connections starves nobody.
 ///
 /// Out of descriptors or above the owner's limit it stops accepting; connections wait in the kernel's queue. It tries
-/// again after `retryNanoseconds`, or when the owner calls `accept` because something was closed. It never spins.
+/// again after `retryNanoseconds`, or when the owner calls `resume` because something was closed. It never spins.
 public final class TCPListener: Handler {
     /// Connections accepted in one turn.
     private static let burst = 64
@@ -14,6 +14,8 @@ public final class TCPListener: Handler {
     private let loop: EventLoop
     private var socket: Socket
     private var canAccept = false
+    /// Before this no failure is told again, and new arrivals start no attempt.
+    private var quietUntil: UInt64 = 0
     private let mayAccept: () -> Bool
     private let accepted: (Socket, SocketAddress?) -> Void
     private let refused: (SystemError) -> Void
@@ -38,7 +40,8 @@ public final class TCPListener: Handler {
 
     override public func ready(_ readiness: Readiness) {
         canAccept = true
-        accept()
+        // Each arrival is told, also while there is no descriptor to take it with.
+        if loop.nowNanoseconds >= quietUntil { accept() }
     }
 
     override public func resume() { accept() }
@@ -55,12 +58,19 @@ public final class TCPListener: Handler {
                 canAccept = false
                 return
             case .failed(let code):
-                refused(SystemError("accept", code))
-                return loop.setDeadline(self, after: Self.retryNanoseconds)
+                return failed(SystemError("accept", code))
             }
             guard socket.isOpen else { return }
         }
         loop.requeue(self)
+    }
+
+    private func failed(_ error: SystemError) {
+        if loop.nowNanoseconds >= quietUntil {
+            quietUntil = loop.nowNanoseconds &+ Self.retryNanoseconds
+            refused(error)
+        }
+        loop.setDeadline(self, at: quietUntil)
     }
 
     /// Takes what the kernel has already accepted, then closes: a client that has connected is not reset.

@@ -132,7 +132,9 @@ struct TimerWheel {
 
     private mutating func link(_ slot: Int32) {
         let node = nodes + Int(slot)
-        let rounded = (node.pointee.deadline - 1) >> Self.tickShift + 1
+        // Far enough away to be never, near enough for its tick to be a number of nanoseconds again.
+        let deadline = min(node.pointee.deadline, .max >> 1)
+        let rounded = deadline == 0 ? 0 : (deadline - 1) >> Self.tickShift + 1
         let tick = max(rounded, current + 1)
         let level = (63 - (tick ^ current).leadingZeroBitCount) / 6
         let index = Int(tick >> UInt64(level * 6)) & 63
