@@ -30,7 +30,8 @@ struct FramingFields {
     var isChunked = false
     var host: Int32 = -1
     var upgrade: Int32 = -1
-    /// An Expect field asks for something else than `100-continue`. No contradiction: a response may hold anything there.
+    /// An Expect field asks for something else than `100-continue`. No contradiction: a response may hold anything
+    /// there.
     var hasUnknownExpectation = false
     private var namesUpgrade = false
 

@@ -1,4 +1,5 @@
-/// An IPv4 or IPv6 address as a value: sixteen bytes in network order, IPv4 in its mapped form (RFC 4291 section 2.5.5.2).
+/// An IPv4 or IPv6 address as a value: sixteen bytes in network order, IPv4 in its mapped form (RFC 4291 section
+/// 2.5.5.2).
 ///
 /// Two addresses are equal when they name the same host, so `::ffff:1.2.3.4` read from a socket equals `1.2.3.4`.
 public struct IPAddress: Hashable, Sendable, BitwiseCopyable, Comparable {

@@ -21,8 +21,10 @@ private func readInPieces(_ bytes: [UInt8], cuts: [Int], limits: MessageLimits) 
         "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\n", "GET / HTTP/1.1\n\n", "\n",
         "\r\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n fold\r\n\r\n", "\r\n\r\n\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close, x\r\nX: 1\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-        "GET http://b:80/x HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\nTE: trailers\r\nExpect: 100-continue\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close, x\r\nX: 1\r\n\r\n"
+            + "5\r\nhello\r\n0\r\n\r\n",
+        "GET http://b:80/x HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n"
+            + "TE: trailers\r\nExpect: 100-continue\r\n\r\n",
     ].map { Array($0.utf8) }
 
     private func check(_ bytes: [UInt8], cuts: [Int], _ limits: MessageLimits = MessageLimits()) {

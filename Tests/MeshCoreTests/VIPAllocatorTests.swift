@@ -74,7 +74,8 @@ import Testing
         }
     }
 
-    /// Operators have these addresses in their configurations: they never change. FNV-1a of the name, folded, times 2^64 / φ, shifted.
+    /// Operators have these addresses in their configurations: they never change.
+    /// FNV-1a of the name, folded, times 2^64 / φ, shifted.
     @Test(
         arguments: [
             ("", 0x8570e254d5cb),

@@ -18,8 +18,8 @@ public struct VIPAllocator {
         range.hostBits >= 63 ? 1 << 62 : max(1 << UInt64(range.hostBits), 3) - 2
     }
 
-    /// The service's address; `nil` where the range is used up or the demanded address is another service's. It then has
-    /// no address at all: the one it may have had is free.
+    /// The service's address; `nil` where the range is used up or the demanded address is another service's. It then
+    /// has no address at all: the one it may have had is free.
     public mutating func assign(_ service: String, demanded: IPAddress? = nil) -> IPAddress? {
         if let present = assigned[service], demanded == nil || demanded == present { return present }
         guard let address = demanded ?? firstFree(service) else { return nil }

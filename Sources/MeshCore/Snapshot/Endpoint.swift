@@ -1,6 +1,7 @@
 public import NetAddress
 
-/// One container port of one instance, as workers see it: where to dial, and the key of everything a worker keeps for it.
+/// One container port of one instance, as workers see it: where to dial, and the key of everything a worker keeps for
+/// it.
 public struct Endpoint: BitwiseCopyable, Sendable {
     /// Small and dense: index of the worker's own tables. Given to another endpoint some time after this one is gone.
     public let id: Int32
@@ -15,7 +16,8 @@ public struct Pool: BitwiseCopyable, @unchecked Sendable {
     // The memory belongs to a PoolStorage that the snapshot keeps alive, and nobody writes it: hence @unchecked.
     public let endpoints: UnsafePointer<Endpoint>?
     public let count: Int32
-    /// Of weighted round robin: indices into `endpoints` in the order of their turns; `nil` where all weights are equal.
+    /// Of weighted round robin: indices into `endpoints` in the order of their turns; `nil` where all weights are
+    /// equal.
     let sequence: UnsafePointer<UInt16>?
     let sequenceCount: Int32
     let policy: BalancePolicy

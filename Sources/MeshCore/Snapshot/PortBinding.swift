@@ -1,5 +1,5 @@
-/// What one listener of one worker serves now. Its connections hold it, so that they follow a change of the listener and
-/// never reach a pool whose id was given to another service.
+/// What one listener of one worker serves now. Its connections hold it, so that they follow a change of the listener
+/// and never reach a pool whose id was given to another service.
 public final class PortBinding {
     private var poolID: Int32 = -1
     private var web = false
