@@ -9,13 +9,15 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     var head = RequestHead()
     guard case .complete(let end) = head.parse(input, limits: MessageLimits(), fields: &fields) else { return 0 }
     precondition(end <= count && head.target.end <= end && head.host.end <= end && head.path.end <= end)
+    // HTTP/1.0 may come without a host, which would not do in the HTTP/1.1 that goes on.
+    if head.host.isEmpty { return 0 }
     let room = UnsafeMutableRawPointer.allocate(byteCount: 32 << 10, alignment: 1)
     defer { room.deallocate() }
     var writer = HeadWriter(room, capacity: 32 << 10)
     writer.appendRequestLine(head, from: data)
     writer.appendFields(fields, from: data)
     if head.framing == .chunked { writer.append("Transfer-Encoding: chunked\r\n") }
-    if head.minorVersion == 0, fields.count < 100, !hasHost(fields) { writer.append("Host: x\r\n") }
+    if !hasHost(fields) { writer.append("Host: x\r\n") }
     writer.append("\r\n")
     precondition(!writer.hasOverflowed)
     var again = RequestHead()
