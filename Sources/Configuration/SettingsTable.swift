@@ -29,7 +29,11 @@ enum SettingsTable {
                 "registry", .texts(\.registries, limit: 32),
                 "Where services and instances are announced: `file:PATH`. Several are merged by service name."),
             Setting("http", .endpoint(\.http), "Web listener: Host and path choose the service. None: no web routing."),
-            Setting("publish-address", .ip(\.publishAddress), "Where published ports listen that name no address."),
+            Setting(
+                "publish-address", .ip(\.publishAddress),
+                "Where published ports listen that name no address. `::` is every address of both families, and the "
+                    + "default where the system has IPv6."
+            ),
             Setting("vip-range", .network(\.vipRange), "Addresses that services get their VIP from."),
             Setting(
                 "admin", .admin(\.admin),

@@ -21,7 +21,8 @@ public struct ProbeCounters: Equatable, Sendable {
 /// Keeps the health of every instance: probes those that ask for it, counts failed dials, tells flips.
 ///
 /// Lives on the control loop. It is fed with the catalogue's entries and asked for states when a snapshot is compiled;
-/// a change of state that comes of itself is told through `flipped`, so that flips take the same way as registry events.
+/// a change of state that comes of itself is told through `flipped`, so that flips take the same way as registry
+/// events.
 public final class HealthProber {
     /// Probes under way at one time; more wait their turn, in order.
     public static let inFlightLimit = 512

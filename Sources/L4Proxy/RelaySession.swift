@@ -1,8 +1,8 @@
 import MeshCore
 import Reactor
 
-/// A relayed TCP connection: dialling (the client waits in its kernel buffers), relaying both ways, each way ended on its
-/// own, closed. While idle it holds no buffer and no pipe.
+/// A relayed TCP connection: dialling (the client waits in its kernel buffers), relaying both ways, each way ended on
+/// its own, closed. While idle it holds no buffer and no pipe.
 final class RelaySession {
     private static let keepAliveAfterNanoseconds: UInt64 = 30_000_000_000
 

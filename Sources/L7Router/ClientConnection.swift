@@ -5,9 +5,9 @@ import Reactor
 
 /// A client's HTTP/1.1 connection: reads heads, starts exchanges one after another, writes answers.
 ///
-/// States: between requests (no exchange; idle when no byte has come), in an exchange, lingering (everything is said; what
-/// the client still sends is thrown away so that a reset does not destroy the answer), closed. While idle it holds no
-/// buffer.
+/// States: between requests (no exchange; idle when no byte has come), in an exchange, lingering (everything is said;
+/// what the client still sends is thrown away so that a reset does not destroy the answer), closed. While idle it
+/// holds no buffer.
 final class ClientConnection: Handler {
     let worker: HTTPWorker
     let binding: PortBinding

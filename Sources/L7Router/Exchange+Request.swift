@@ -4,7 +4,8 @@ import Reactor
 // The request's way: client's input → instance's socket.
 
 extension Exchange {
-    /// Takes what has already come of the body into the request buffer, where it fits: one send, and it can be repeated.
+    /// Takes what has already come of the body into the request buffer, where it fits: one send, and it can be
+    /// repeated.
     func takeEarlyBody(_ client: ClientConnection) {
         while !requestBody.isFinished, client.input.hasRaw {
             switch client.input.decode(&requestBody, asChunks: requestIsChunked, &worker.trailers) {

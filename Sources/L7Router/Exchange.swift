@@ -6,8 +6,8 @@ import Reactor
 /// One request and its response: the pick, the tries, and both bodies. It lives from a parsed head to the last byte of
 /// the answer, then goes back to the worker for another.
 ///
-/// The request's head, rendered for instances, is kept until the first byte of a response, so that the request can go to
-/// another instance. Reading and writing of either side happens here, in `Exchange+Request` and `Exchange+Response`;
+/// The request's head, rendered for instances, is kept until the first byte of a response, so that the request can go
+/// to another instance. Reading and writing of either side happens here, in `Exchange+Request` and `Exchange+Response`;
 /// the decision to try again in `Exchange+Tries`.
 final class Exchange {
     /// How far the response has come.

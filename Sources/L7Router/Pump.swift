@@ -1,10 +1,12 @@
 import HTTPCodec
 import Reactor
 
-/// One side's input buffer: bytes as they came ("raw") and, before them, a run that is ready to go out on the other side.
+/// One side's input buffer: bytes as they came ("raw") and, before them, a run that is ready to go out on the other
+/// side.
 ///
 /// Bodies are decoded and framed in place, so a byte is received once and sent once from the same memory. The buffer is
-/// leased while bytes are pending and is the only memory between the two sides: a run that cannot be sent stops reading.
+/// leased while bytes are pending and is the only memory between the two sides: a run that cannot be sent stops
+/// reading.
 struct Pump {
     enum Fill {
         /// Bytes came; `isDrained`: fewer than there was room for, so the kernel has no more.
@@ -108,8 +110,8 @@ extension Pump {
 
     /// Decodes raw bytes into the run, which must be empty, and frames it for the other side.
     ///
-    /// Framing in place never reaches raw bytes that follow: whatever frame is put around the data replaces one at least
-    /// as long that was taken off, or lies in the buffer's head room or tail room.
+    /// Framing in place never reaches raw bytes that follow: whatever frame is put around the data replaces one at
+    /// least as long that was taken off, or lies in the buffer's head room or tail room.
     mutating func decode(_ decoder: inout BodyDecoder, asChunks: Bool, _ trailers: inout TrailerContext) -> Decoded {
         guard let buffer else { return .needsMore }
         let step = decoder.decode(buffer.base, from: Int(rawStart), to: Int(rawEnd))

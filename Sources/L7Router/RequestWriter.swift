@@ -10,12 +10,14 @@ extension HeadWriter {
         for index in 0..<fields.count {
             switch fields.fields[index].known {
             case .xForwardedFor, .xForwardedHost, .xForwardedProto: fields.fields[index].isDropped = true
-            // An absolute target overrides Host (RFC 9112 section 3.2.2).
-            case .host where head.isAbsoluteTarget: fields.fields[index].isDropped = true
+            // An absolute target overrides Host (RFC 9112 section 3.2.2); an empty one says nothing.
+            case .host where head.isAbsoluteTarget || head.authority.isEmpty: fields.fields[index].isDropped = true
             default: break
             }
         }
         appendFields(fields, from: base)
+        // Of HTTP/1.0 without Host: what goes on is HTTP/1.1, which has one.
+        if head.authority.isEmpty { append("Host: localhost\r\n") }
         if head.isAbsoluteTarget { appendField("Host: ", head.authority.bytes(in: base)) }
         if head.framing == .chunked { append("Transfer-Encoding: chunked\r\n") }
         if head.options.contains(.upgrade), head.upgradeField >= 0, head.minorVersion >= 1 {

@@ -27,6 +27,9 @@ public struct IPAddress: Hashable, Sendable, BitwiseCopyable, Comparable {
 
     public var isUnspecified: Bool { isV4 ? v4Bits == 0 : high == 0 && low == 0 }
 
+    /// Whether listening on this address takes connections to `other`, too: `::` takes all, `0.0.0.0` all of IPv4.
+    public func covers(_ other: IPAddress) -> Bool { self == .anyV6 || self == .anyV4 && other.isV4 }
+
     public static let anyV4 = IPAddress(v4: 0)
     public static let anyV6 = IPAddress(high: 0, low: 0)
     public static let loopbackV4 = IPAddress(v4: 0x7f00_0001)

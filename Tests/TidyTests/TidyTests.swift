@@ -112,7 +112,7 @@ import Testing
 
 /// Sizes. The numbers of exceptions only ever go down: lower them with the code.
 @Suite struct SizeTests {
-    private static let longLinesLeft = 17
+    private static let longLinesLeft = 2
     private static let longFunctionsLeft = 0
 
     @Test func filesAreShort() {

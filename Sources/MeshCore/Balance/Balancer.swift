@@ -70,7 +70,9 @@ public final class Balancer {
 
     public func route(host: UnsafeRawBufferPointer, path: UnsafeRawBufferPointer) -> Route {
         guard let rule = current.hosts.match(host: host, path: path) else { return .unknownHost }
-        return .pool(current.hosts.pool(rule: rule, random: nextRandom()))
+        // Of services that share a route, one without a healthy instance leaves its share to the others.
+        let pools = current.pools
+        return .pool(current.hosts.pool(rule: rule, random: nextRandom()) { pools[Int($0)].count > 0 })
     }
 
     // MARK: - Picks

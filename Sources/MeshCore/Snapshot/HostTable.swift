@@ -251,18 +251,20 @@ extension HostTable {
         return true
     }
 
-    /// The pool for a request that matched `rule`: by weight, where several services share the rule; -1 where all the
-    /// weights are 0, which take nothing (semantics 1.3).
+    /// The pool for a request that matched `rule`: by weight among the usable ones, where several services share the
+    /// rule; -1 where none is usable or all of them have weight 0, which takes nothing (semantics 1.3).
     ///
     /// - Parameter random: any number; its bits decide.
-    public func pool(rule: Int, random: UInt64) -> Int32 {
+    public func pool(rule: Int, random: UInt64, isUsable: (Int32) -> Bool = { _ in true }) -> Int32 {
         let path = paths[rule]
         let first = targets + Int(path.firstTarget)
+        let count = Int(path.targetCount)
+        if count == 1 { return first[0].weight > 0 ? first[0].pool : -1 }
         var total: Int64 = 0
-        for index in 0..<Int(path.targetCount) { total += Int64(first[index].weight) }
+        for index in 0..<count where isUsable(first[index].pool) { total += Int64(first[index].weight) }
         guard total > 0 else { return -1 }
         var rest = Int64(random >> 1) % total
-        for index in 0..<Int(path.targetCount) {
+        for index in 0..<count where isUsable(first[index].pool) {
             rest -= Int64(first[index].weight)
             if rest < 0 { return first[index].pool }
         }

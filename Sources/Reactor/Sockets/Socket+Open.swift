@@ -21,7 +21,7 @@ extension Socket {
         let socket = try make(family(address.ip), SOCK_STREAM)
         socket.set(SOL_SOCKET, SO_REUSEADDR)
         if shared { socket.set(SOL_SOCKET, meshd_so_reuseport) }
-        if !address.ip.isV4 { socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY) }
+        socket.restrictFamily(address.ip)
         socket.set(Int32(IPPROTO_TCP), TCP_NODELAY)
         socket.set(SOL_SOCKET, SO_KEEPALIVE)
         try socket.bind(address)
@@ -33,9 +33,19 @@ extension Socket {
     public static func checkFree(_ address: SocketAddress) throws(SystemError) {
         let socket = try make(family(address.ip), SOCK_STREAM)
         socket.set(SOL_SOCKET, SO_REUSEADDR)
-        if !address.ip.isV4 { socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY) }
+        socket.restrictFamily(address.ip)
         try socket.bind(address)
         socket.close()
+    }
+
+    /// Whether this machine has IPv6 addresses to listen on.
+    public static var hasIPv6: Bool {
+        (try? checkFree(SocketAddress(IPAddress(high: 0, low: 1), 0))) != nil
+    }
+
+    /// `::` takes IPv4, too; any other IPv6 address only its own family.
+    private func restrictFamily(_ ip: IPAddress) {
+        if !ip.isV4 { set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, ip == .anyV6 ? 0 : 1) }
     }
 
     /// A UDP socket bound to `address`; unbound when `nil` (IPv4).

@@ -19,8 +19,8 @@ struct SmallResponse {
     var body: String
 }
 
-/// A small HTTP/1.1 server on a loop, for the admin address and the demo's instances. Not for traffic: heads are at most
-/// 8 KiB, request bodies are not read, and at most `limit` connections are open, the rest waiting in the kernel.
+/// A small HTTP/1.1 server on a loop, for the admin address and the demo's instances. Not for traffic: heads are at
+/// most 8 KiB, request bodies are not read, and at most `limit` connections are open, the rest waiting in the kernel.
 final class SmallServer {
     typealias Answer = (SmallResponse) -> Void
 

@@ -1,4 +1,5 @@
 import Configuration
+import NetAddress
 import Reactor
 import Registry
 
@@ -14,6 +15,7 @@ enum RunCommand {
         }
         var defaults = Settings(node: Process.hostName, workers: Processors.available)
         defaults.admin = AdminEndpoint(Commands.defaultAdmin)
+        if Socket.hasIPv6 { defaults.publishAddress = .anyV6 }
         do {
             let settings = try Settings.parse(arguments, defaults: defaults) {
                 try FileBytes.read($0, limit: readLimit)

@@ -3,8 +3,8 @@ import MeshCore
 import NetAddress
 import Reactor
 
-/// The one truth of a node, on the control loop: registry events, probe verdicts and dial failures come in, snapshots go
-/// out to the workers.
+/// The one truth of a node, on the control loop: registry events, probe verdicts and dial failures come in, snapshots
+/// go out to the workers.
 final class ControlPlane: Handler {
     /// Compilations are at least this far apart; events within it are compiled together.
     private static let quietNanoseconds: UInt64 = 5_000_000
@@ -132,8 +132,7 @@ final class ControlPlane: Handler {
     /// the check would only find ourselves.
     private func overlapsOwn(_ address: SocketAddress) -> Bool {
         checked.contains { own in
-            own.port == address.port && own.ip.isV4 == address.ip.isV4
-                && (own.ip.isUnspecified || address.ip.isUnspecified)
+            own.port == address.port && (own.ip.covers(address.ip) || address.ip.covers(own.ip))
         }
     }
 

@@ -124,7 +124,7 @@ final class Demo {
               curl -H 'Host: shopping.company.com' http://\(web)/            an exact host, two instances in turn
               curl -H 'Host: shopping.company.com' http://\(web)/pay         a path of the same host, another service
               curl -H 'Host: anything.company.com' http://\(web)/            *.company.com
-              curl http://\(vip):\(DemoCatalogue.containerPort)/                         the VIP of restserver, the same on every node
+              curl http://\(vip):\(DemoCatalogue.containerPort)/           the VIP of restserver, on every node
               curl http://127.0.0.1:\(publishedPort)/                               restserver's published port
               dig -p \(dns.port) @\(dns.ip) restserver.local +short             the alias that leads to the VIP
               meshd status --admin \(admin)

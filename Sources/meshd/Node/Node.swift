@@ -7,7 +7,8 @@ import NetAddress
 import Reactor
 import Registry
 
-/// A running meshd: the control loop with everything on it, and the worker threads. The one place where parts are joined.
+/// A running meshd: the control loop with everything on it, and the worker threads. The one place where parts are
+/// joined.
 final class Node {
     let settings: Settings
     let loop: EventLoop
@@ -161,7 +162,8 @@ final class Node {
 
     private var shutdownThreads: [Thread] = []
 
-    /// Descriptors one worker may use before it stops accepting: its part of the limit, less what control and dials need.
+    /// Descriptors one worker may use before it stops accepting: its part of the limit, less what control and dials
+    /// need.
     private func share(_ descriptors: Int) -> Int {
         let usable = max(descriptors - 64 - settings.workers * 8, 16)
         let share = max(usable / settings.workers * 15 / 16, 16)

@@ -26,8 +26,8 @@ final class ListenerSet {
         self.relay = relay
     }
 
-    /// Opens what is new, closes what is gone, and returns what could not be opened. A listener whose role alone changed
-    /// stays open, and its connections live on.
+    /// Opens what is new, closes what is gone, and returns what could not be opened. A listener whose role alone
+    /// changed stays open, and its connections live on.
     func install(_ wanted: [ListenerPlan]) -> [ListenerFailure] {
         guard !isFinished, wanted != plans else { return [] }
         plans = wanted

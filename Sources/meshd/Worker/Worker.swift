@@ -106,8 +106,8 @@ final class DialWatch {
     }
 }
 
-/// Decides whether a worker may accept: descriptors are what runs out first. Accepting begins again at 15/16 of where it
-/// stopped, and either is told once.
+/// Decides whether a worker may accept: descriptors are what runs out first. Accepting begins again at 15/16 of where
+/// it stopped, and either is told once.
 final class AcceptGate {
     private let plan: WorkerPlan
     private let loop: EventLoop
