@@ -63,6 +63,7 @@ let package = Package(
         tests("NetAddressTests", ["NetAddress", "TestSupport"]),
         tests("HTTPCodecTests", ["HTTPCodec", "TestSupport"]),
         tests("MeshCoreTests", ["MeshCore", "NetAddress", "TestSupport"]),
+        tests("L7RouterTests", ["L7Router", "HTTPCodec", "Reactor", "CLinux", "NetAddress", "TestSupport"]),
         tests("ReactorTests", ["Reactor", "CLinux", "NetAddress", "TestSupport"]),
         // Reads the sources: imports, banned calls, sizes.
         tests("TidyTests", []),
