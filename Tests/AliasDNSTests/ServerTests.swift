@@ -173,9 +173,8 @@ import Testing
         let rig = try Rig()
         defer { rig.stop() }
         #expect(throws: SystemError("bind", EADDRINUSE)) { try Rig(listen: rig.address) }
-        let blocker = Peer.datagramUpstream()
-        let streams = try #require(Peer.streamUpstream(port: blocker.address.port))
-        #expect(throws: SystemError.self) { try Rig(listen: streams.address) }
+        let blocked = try #require(Peer.upstreamPair())
+        #expect(throws: SystemError.self) { try Rig(listen: blocked.streams.address) }
     }
 
     @Test func closingEndsClientsAndFreesTheAddress() throws {
