@@ -88,9 +88,15 @@ final class RelaySession {
             if end !== client { connected(end, readiness) } else if readiness.contains(.hangup) { close() }
             return
         }
-        if readiness.contains(.writable) { end.isWritable = true }
+        let wasBlocked = !end.isWritable && readiness.contains(.writable)
+        if wasBlocked { end.isWritable = true }
         touch()
-        pump()
+        // Only the ways that this can have moved: away from an end that has bytes, towards one that takes them again.
+        let isClient = end === client
+        if isClient ? end.isReadable : wasBlocked {
+            guard pumpUp() else { return }
+        }
+        if isClient ? wasBlocked : end.isReadable { _ = pumpDown() }
     }
 
     func timedOut(_ end: RelayEnd) {
@@ -107,12 +113,20 @@ final class RelaySession {
 
     /// Moves bytes both ways as far as they go.
     func pump() {
-        guard isConnected, !isClosed, let instance else { return }
-        let up = upward.pump(from: client, to: instance, worker, &worker.counters.bytesFromClients)
-        guard finish(up, instance) else { return }
-        let down = downward.pump(from: instance, to: client, worker, &worker.counters.bytesToClients)
-        guard finish(down, client) else { return }
-        if upward.isEnded && downward.isEnded { close() }
+        guard isConnected, !isClosed, pumpUp() else { return }
+        _ = pumpDown()
+    }
+
+    /// `false`: the session is over.
+    private func pumpUp() -> Bool {
+        guard let instance else { return false }
+        return finish(upward.pump(from: client, to: instance, worker, &worker.counters.bytesFromClients), instance)
+    }
+
+    /// `false`: the session is over.
+    private func pumpDown() -> Bool {
+        guard let instance else { return false }
+        return finish(downward.pump(from: instance, to: client, worker, &worker.counters.bytesToClients), client)
     }
 
     /// `false`: the session is over.
@@ -120,8 +134,14 @@ final class RelaySession {
         switch outcome {
         case .waiting: return true
         case .again: worker.loop.requeue(client)
-        // When both ways have ended, closing says so, too.
-        case .ended: if !(upward.isEnded && downward.isEnded) { sink.socket.shutdownWrite() }
+        case .ended:
+            // When both ways have ended, closing says so, too.
+            guard upward.isEnded, downward.isEnded else {
+                sink.socket.shutdownWrite()
+                return true
+            }
+            close()
+            return false
         case .failed:
             worker.counters.resets += 1
             reset()
