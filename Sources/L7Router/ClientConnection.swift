@@ -69,6 +69,7 @@ final class ClientConnection: Handler {
 
     override func resume() {
         guard isOpen else { return }
+        if isLingering { return discardInput() }
         if let exchange { exchange.resume() } else { processInput() }
     }
 
@@ -226,8 +227,11 @@ final class ClientConnection: Handler {
             input.consumeRaw(input.raw.count)
             if isDrained && !sawPeerClose { return input.release(worker.loop.buffers) }
         }
-        // Ended, failed, or a client that will not stop sending.
-        if inputEnded || isReadable { close() } else { input.release(worker.loop.buffers) }
+        input.release(worker.loop.buffers)
+        // A client that goes on sending is heard out, until the linger time has passed.
+        if discarded >= Self.lingerBytes { return worker.loop.requeue(self) }
+        // Ended, failed, or no buffer to read into.
+        if inputEnded || isReadable { close() }
     }
 
     /// Ends the connection at once.

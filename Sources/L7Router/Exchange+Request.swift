@@ -40,7 +40,10 @@ extension Exchange {
 
     func instanceWritable() {
         if response == .tunnel { return pumpTunnel() }
-        if !requestIsSent { sendRequest() }
+        guard !requestIsSent, let instance else { return }
+        // It was waited for, and is not any more. A response under way has its own time.
+        if response == .awaited { loop.clearDeadline(instance) }
+        sendRequest()
     }
 
     /// Sends what the request buffer holds, then the body as it comes.
@@ -64,13 +67,20 @@ extension Exchange {
     private func sendBroke(_ instance: InstanceConnection) {
         requestIsBroken = true
         guard response == .awaited else { return }
+        waitForInstance(instance, worker.options.responseTimeout)
         instance.isReadable = true
         readResponseHead()
     }
 
     private func blockedOnInstance(_ instance: InstanceConnection) {
         instance.isWritable = false
-        loop.setDeadline(instance, after: worker.options.bodyTimeout)
+        waitForInstance(instance, worker.options.bodyTimeout)
+    }
+
+    /// From here on it is the instance's turn: time runs against it, and not against a client that still has to send.
+    private func waitForInstance(_ instance: InstanceConnection, _ nanoseconds: UInt64) {
+        loop.setDeadline(instance, after: nanoseconds)
+        if let client, client.isWritable { loop.clearDeadline(client) }
     }
 
     /// Moves the body on until it ends, or one side has to be waited for.

@@ -82,6 +82,7 @@ extension Exchange {
         case .done: return true
         case .blocked:
             client.isWritable = false
+            loop.setDeadline(client, after: worker.options.bodyTimeout)
             return true
         case .failed:
             client.close()
@@ -204,6 +205,7 @@ extension Exchange {
             switch sendParts(client, head, run) {
             case .count(let count):
                 total += count
+                worker.counters.bytesToClients &+= UInt64(count)
                 let ofHead = min(count, head.count)
                 client.output.consume(ofHead)
                 instance?.input.consumeRun(count - ofHead)
@@ -219,7 +221,6 @@ extension Exchange {
                 return nil
             }
         }
-        worker.counters.bytesToClients &+= UInt64(total)
         client.output.release(buffers)
         return total
     }

@@ -156,6 +156,7 @@ final class Exchange {
             }
         }
         let clientCloses = clientAskedToClose && requestBody.isFinished
+        client.input.dropRun()
         settle()
         client.exchangeEnded(keepAlive: keepAlive, clientCloses: clientCloses)
     }
@@ -214,7 +215,13 @@ final class Exchange {
 
     func clientWritable() {
         if response == .tunnel { return pumpTunnel() }
-        if let client { loop.clearDeadline(client) }
+        guard let client else { return }
+        // Where the rest of the request is waited for, too, its time begins again.
+        if requestBody.isFinished {
+            loop.clearDeadline(client)
+        } else {
+            loop.setDeadline(client, after: worker.options.bodyTimeout)
+        }
         if response == .body { pumpResponse() }
     }
 

@@ -43,7 +43,7 @@ public final class HTTPWorker {
     /// Serves a connection that a listener accepted.
     public func serve(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding) {
         let connection = ClientConnection(socket, peer, binding, self)
-        guard (try? loop.attach(connection, socket)) != nil else { return socket.close() }
+        guard (try? loop.attach(connection, socket)) != nil else { return connection.close() }
         counters.connectionsAccepted += 1
         loop.setDeadline(connection, after: options.headTimeout)
     }

@@ -103,6 +103,8 @@ final class InstanceConnection: Handler {
     func reuse() {
         state = .active
         isReused = true
+        // The deadline of its idleness.
+        worker.loop.clearDeadline(self)
     }
 
     /// Goes back to the pool, or is closed where it cannot serve another exchange.
@@ -112,8 +114,8 @@ final class InstanceConnection: Handler {
         else { return close() }
         isReadable = false
         input.release(worker.loop.buffers)
-        state = .idle
         guard worker.pool.insert(self) else { return close() }
+        state = .idle
         worker.loop.setDeadline(self, after: worker.options.instanceIdleTimeout)
     }
 

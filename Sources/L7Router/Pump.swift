@@ -85,6 +85,9 @@ struct Pump {
 
     mutating func consumeRun(_ count: Int) { runStart += Int32(truncatingIfNeeded: count) }
 
+    /// Throws away what is left of a body that nobody takes any more: it is no part of the next message.
+    mutating func dropRun() { (runStart, runEnd) = (0, 0) }
+
     /// Gives the buffer back; whatever was in it is gone.
     mutating func release(_ pool: BufferPool) {
         if let buffer { pool.giveBack(buffer) }

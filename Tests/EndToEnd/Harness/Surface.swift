@@ -2,6 +2,7 @@
 enum Flag {
     static let headTimeout = "--head-timeout-seconds"
     static let idleTimeout = "--idle-timeout-seconds"
+    static let bodyTimeout = "--body-timeout-seconds"
     static let connectTimeout = "--connect-timeout-seconds"
     static let responseTimeout = "--response-timeout-seconds"
     static let grace = "--grace-seconds"
