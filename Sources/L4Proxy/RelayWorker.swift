@@ -31,6 +31,9 @@ public final class RelayWorker {
         session.start()
     }
 
+    /// Sessions open now.
+    public var sessionsOpen: Int { open }
+
     public func counted() -> RelayCounters {
         var copy = counters
         copy.sessionsOpen = UInt64(open)

@@ -48,6 +48,9 @@ public final class HTTPWorker {
         loop.setDeadline(connection, after: options.headTimeout)
     }
 
+    /// Client connections open now.
+    public var connectionsOpen: Int { openClients }
+
     /// Lets go of idle connections to endpoints that are no more.
     public func snapshotChanged() { pool.closeGone(balancer.snapshot) }
 

@@ -24,6 +24,10 @@ final class ControlPlane: Handler {
     private(set) var pausedWorkers: [Int: String] = [:]
     private var blocked: [SocketAddress: ListenerFailure] = [:]
     private var checked: Set<SocketAddress> = []
+    /// What each worker could not open at its last install.
+    private var workerFailures: [[ListenerFailure]]
+    /// Failures that were logged: trying again is no news.
+    private var warned: Set<ListenerFailure> = []
     private var dirty: Set<String> = []
     private var lastCompile: UInt64 = 0
     private var isRetryingListeners = false
@@ -42,6 +46,7 @@ final class ControlPlane: Handler {
         compiler = SnapshotCompiler(options: options)
         compiler.restore(vips: vips)
         installed = Array(repeating: 0, count: workers.count)
+        workerFailures = Array(repeating: [], count: workers.count)
         super.init()
         prober = HealthProber(on: loop, seed: seed) { [unowned self] key, from, to, cause in
             flipped(key, from, to, cause)
@@ -143,7 +148,10 @@ final class ControlPlane: Handler {
     }
 
     private func scheduleListenerRetry() {
-        if blocked.isEmpty && listenerFailures.isEmpty { retryPause = Self.listenerRetryNanoseconds.0 }
+        if blocked.isEmpty && listenerFailures.isEmpty {
+            retryPause = Self.listenerRetryNanoseconds.0
+            warned = []
+        }
         guard !isRetryingListeners, !(blocked.isEmpty && listenerFailures.isEmpty) else { return }
         isRetryingListeners = true
         loop.setDeadline(retryTimer, after: retryPause)
@@ -152,16 +160,16 @@ final class ControlPlane: Handler {
 
     private func retryListeners() {
         isRetryingListeners = false
-        listenerFailures = [:]
         checkAddresses()
         post()
     }
 
     func workerInstalled(_ worker: Int, _ generation: UInt64, _ failures: [ListenerFailure]) {
         installed[worker] = max(installed[worker], generation)
-        for failure in failures {
-            if listenerFailures.updateValue(failure, forKey: failure.address) == nil { warn(failure) }
-        }
+        workerFailures[worker] = failures
+        listenerFailures = [:]
+        for failure in workerFailures.joined() { listenerFailures[failure.address] = failure }
+        for failure in failures where warned.insert(failure).inserted { warn(failure) }
         scheduleListenerRetry()
         if !isReady, installed.allSatisfy({ $0 > 0 }) {
             isReady = true

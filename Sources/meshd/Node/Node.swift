@@ -153,6 +153,7 @@ final class Node {
             let plan = WorkerPlan(
                 index: index, router: routerOptions(), relay: relayOptions(), accessLogPath: accessLogPath(),
                 bufferLimitBytes: settings.bufferLimitMiB << 20, descriptorShare: share(descriptors),
+                connectionLimit: connectionLimit,
                 seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15, inbox: inbox, control: mailbox)
             threads.append(try Thread(plan))
         }
@@ -166,8 +167,12 @@ final class Node {
     /// need.
     private func share(_ descriptors: Int) -> Int {
         let usable = max(descriptors - 64 - settings.workers * 8, 16)
-        let share = max(usable / settings.workers * 15 / 16, 16)
-        return settings.maxConnections > 0 ? min(share, max(1, settings.maxConnections / settings.workers)) : share
+        return max(usable / settings.workers * 15 / 16, 16)
+    }
+
+    /// Client connections of one worker.
+    private var connectionLimit: Int {
+        settings.maxConnections > 0 ? max(1, settings.maxConnections / settings.workers) : .max
     }
 
     private func receive(_ message: ControlMessage) {

@@ -15,23 +15,27 @@ final class ListenerSet {
     private let gate: AcceptGate
     private let http: HTTPWorker
     private let relay: RelayWorker
+    private let limit: Int
     private var open: [SocketAddress: Open] = [:]
     private var plans: [ListenerPlan] = []
     private var isFinished = false
 
-    init(loop: EventLoop, gate: AcceptGate, http: HTTPWorker, relay: RelayWorker) {
+    init(loop: EventLoop, gate: AcceptGate, http: HTTPWorker, relay: RelayWorker, limit: Int) {
         self.loop = loop
         self.gate = gate
         self.http = http
         self.relay = relay
+        self.limit = limit
     }
 
-    /// Opens what is new, closes what is gone, and returns what could not be opened. A listener whose role alone
+    /// Opens what is new, closes what is gone, and returns what could not be opened; what is beyond the limit is told of
+    /// in one piece. A listener whose role alone
     /// changed stays open, and its connections live on.
     func install(_ wanted: [ListenerPlan]) -> [ListenerFailure] {
         guard !isFinished, wanted != plans else { return [] }
         plans = wanted
         var failures: [ListenerFailure] = []
+        var surplus: [ListenerPlan] = []
         let addresses = Set(wanted.map(\.address))
         for (address, entry) in open where !addresses.contains(address) {
             entry.binding.retire()
@@ -43,11 +47,19 @@ final class ListenerSet {
                 present.binding.serve(plan.role)
                 continue
             }
+            guard open.count < limit else {
+                surplus.append(plan)
+                continue
+            }
             do throws(SystemError) {
                 open[plan.address] = try listen(plan)
             } catch {
                 failures.append(ListenerFailure(address: plan.address, owner: plan.owner, cause: "\(error)"))
             }
+        }
+        if let first = surplus.first {
+            let cause = "\(surplus.count) listeners are more than the descriptor limit allows, from this one on"
+            failures.append(ListenerFailure(address: first.address, owner: first.owner, cause: cause))
         }
         // What failed is tried again with the next install.
         if !failures.isEmpty { plans = [] }
@@ -59,7 +71,8 @@ final class ListenerSet {
         let binding = PortBinding(plan.role)
         let listener = try TCPListener(
             socket, on: loop, mayAccept: gate.mayAccept, refused: gate.refused,
-            accepted: { [http, relay] socket, peer in
+            accepted: { [gate, http, relay] socket, peer in
+                gate.accepted()
                 if binding.isRelay {
                     relay.serve(socket, binding)
                 } else {

@@ -13,6 +13,8 @@ struct WorkerPlan: Sendable {
     let bufferLimitBytes: Int
     /// Descriptors this worker may use before it stops accepting.
     let descriptorShare: Int
+    /// Client connections this worker may have before it stops accepting.
+    let connectionLimit: Int
     let seed: UInt64
     let inbox: Mailbox<WorkerMessage>
     let control: Mailbox<ControlMessage>
@@ -40,8 +42,9 @@ final class Worker {
         http = HTTPWorker(
             loop: loop, balancer: balancer, options: plan.router, accessLog: accessLog, dialed: dials.dialed)
         relay = RelayWorker(loop: loop, balancer: balancer, options: plan.relay, dialed: dials.dialed)
-        let gate = AcceptGate(plan, loop)
-        listeners = ListenerSet(loop: loop, gate: gate, http: http, relay: relay)
+        let gate = AcceptGate(plan, loop, http, relay)
+        // The other half is for connections.
+        listeners = ListenerSet(loop: loop, gate: gate, http: http, relay: relay, limit: plan.descriptorShare / 2)
         try plan.inbox.open(on: loop) { [unowned self] in receive($0) }
     }
 
@@ -103,44 +106,5 @@ final class DialWatch {
         } else if !failing.isEmpty, failing.remove(endpoint.id) != nil {
             control.post(.dialSucceeded(id: endpoint.id))
         }
-    }
-}
-
-/// Decides whether a worker may accept: descriptors are what runs out first. Accepting begins again at 15/16 of where
-/// it stopped, and either is told once.
-final class AcceptGate {
-    private let plan: WorkerPlan
-    private let loop: EventLoop
-    private var isPaused = false
-
-    init(_ plan: WorkerPlan, _ loop: EventLoop) {
-        self.plan = plan
-        self.loop = loop
-    }
-
-    func mayAccept() -> Bool {
-        let used = loop.handlerCount
-        if isPaused {
-            guard used < plan.descriptorShare * 15 / 16 else { return false }
-            resume()
-        } else if used >= plan.descriptorShare {
-            pause("\(used) descriptors in use")
-            return false
-        }
-        return true
-    }
-
-    func refused(_ error: SystemError) {
-        if !isPaused { pause("\(error)") }
-    }
-
-    private func pause(_ cause: String) {
-        isPaused = true
-        plan.control.post(.acceptPaused(worker: plan.index, cause: cause))
-    }
-
-    private func resume() {
-        isPaused = false
-        plan.control.post(.acceptResumed(worker: plan.index))
     }
 }
