@@ -28,8 +28,8 @@ final class ListenerSet {
         self.limit = limit
     }
 
-    /// Opens what is new, closes what is gone, and returns what could not be opened; what is beyond the limit is told of
-    /// in one piece. A listener whose role alone
+    /// Opens what is new, closes what is gone, and returns what could not be opened; what is beyond the limit is told
+    /// of in one piece. A listener whose role alone
     /// changed stays open, and its connections live on.
     func install(_ wanted: [ListenerPlan]) -> [ListenerFailure] {
         guard !isFinished, wanted != plans else { return [] }
