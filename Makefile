@@ -5,10 +5,10 @@ PREFIX ?= /usr/local
 BUILD_PACKAGES = libyaml-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) curl bind9-dnsutils haproxy nginx libnginx-mod-stream wrk python3 procps strace
 BINARY = .build/release/meshd
-SOURCES = Package.swift Sources Tests
+SOURCES = Package.swift Sources Tests perf/allocations
 FUZZ_SECONDS ?= 60
 
-.PHONY: run build test lint format install perf perf-check fuzz packages test-packages clean
+.PHONY: run build test lint format install alloc perf perf-check fuzz packages test-packages clean
 
 run: build
 	$(BINARY) demo
@@ -32,6 +32,10 @@ format:
 
 install: build
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/meshd
+
+# What a warm meshd allocates per operation, against perf/allocations.json.
+alloc: test-packages build
+	perf/run --allocations
 
 # Compares with real peers in one run and writes perf/RESULTS.md.
 perf: test-packages build

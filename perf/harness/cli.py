@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 
-from . import machine, report, scenarios, syscalls
+from . import allocations, machine, report, scenarios, syscalls
 from .errors import HarnessError
 from .haproxy import HAProxy
 from .meshd import Meshd
@@ -55,6 +55,8 @@ def _parse_options():
     parser.add_argument("--output", help="write the report here (default: perf/RESULTS.md after a full run)")
     parser.add_argument("--check", action="store_true", help="tiny inputs: does the harness work? writes no report")
     parser.add_argument("--syscalls", action="store_true", help="count the system calls of a request instead")
+    parser.add_argument("--allocations", action="store_true",
+                        help="count what warm threads allocate instead; exit code 1 where it is more than allowed")
     options = parser.parse_args()
     if options.rounds < 1 or options.spare_rounds < 0 or not 0 < options.seconds <= 600:
         parser.error("--rounds must be at least 1, --seconds more than 0 and at most 600")
@@ -76,6 +78,9 @@ def _peers(options):
 
 def _run(options):
     _claim_machine()
+    if options.allocations:
+        with tempfile.TemporaryDirectory(prefix="perf-") as directory, Supervisor(directory) as supervisor:
+            return 0 if allocations.run(supervisor, options.meshd) else 1
     peers = _peers(options)
     chosen = [scenario for scenario in scenarios.ALL if not options.scenario or scenario.name in options.scenario]
     settings = scenarios.Settings(
