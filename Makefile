@@ -22,6 +22,7 @@ test: test-packages lint
 	$(SWIFT) test --skip-build
 	$(MAKE) build
 	$(BINARY) demo --once
+	perf/run --allocations
 	$(MAKE) perf-check
 
 lint:
