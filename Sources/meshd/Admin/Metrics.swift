@@ -15,6 +15,7 @@ enum Metrics {
         instances(state, &page)
         registries(state, &page)
         probes(state, &page)
+        limits(state, &page)
         if let dns = state.dns { names(dns, &page) }
         return page.text
     }
@@ -29,6 +30,17 @@ enum Metrics {
             Double(state.control.compileNanoseconds) / 1e9)
         page.gauge(
             "meshd_problems", "Things that could not be had; status names them.", Double(state.control.problems.count))
+    }
+
+    private static func limits(_ state: NodeState, _ page: inout MetricsText) {
+        let probes = state.control.prober.counters
+        page.gauge(
+            "meshd_accept_paused_workers", "Workers that accept no connections, being out of descriptors.",
+            Double(state.control.pausedWorkers.count))
+        page.gauge("meshd_probes_waiting", "Probes that wait for others to end.", Double(probes.waiting))
+        page.counter(
+            "meshd_probes_not_made_total", "Probes without a verdict, for want of descriptors, ports or buffers.",
+            Double(probes.probesNotMade))
     }
 
     private static func http(_ all: [RouterCounters], _ page: inout MetricsText) {
@@ -141,6 +153,11 @@ enum Metrics {
         page.counter("meshd_dns_forwarded_total", "Queries forwarded.", Double(dns.forwarded))
         page.counter(
             "meshd_dns_forward_timeouts_total", "Forwarded queries without an answer.", Double(dns.forwardTimeouts))
+        page.counter("meshd_dns_truncated_total", "Answers cut to the client's UDP size.", Double(dns.truncated))
+        page.counter("meshd_dns_dropped_total", "Datagrams that got no answer.", Double(dns.dropped))
+        page.counter(
+            "meshd_dns_forward_overflows_total", "Queries refused because too many were being forwarded.",
+            Double(dns.forwardOverflows))
         page.counter("meshd_dns_malformed_total", "Queries that could not be read.", Double(dns.malformed))
     }
 }
