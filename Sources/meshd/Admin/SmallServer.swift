@@ -70,6 +70,9 @@ final class SmallConnection: Handler {
     private var output: [UInt8] = []
     private var sent = 0
     private var isBusy = false
+    /// The kernel has nothing more for now.
+    private var isDrained = false
+    private var ended = false
     private var closes = false
 
     init(_ socket: Socket, _ server: SmallServer) {
@@ -87,8 +90,12 @@ final class SmallConnection: Handler {
         receive()
     }
 
+    override func resume() {
+        if socket.isOpen, !isBusy, output.isEmpty { receive() }
+    }
+
     private func receive() {
-        var ended = false
+        isDrained = false
         withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 8) { chunk in
             while input.count <= Self.headLimit {
                 switch socket.receive(chunk.baseAddress!, chunk.count) {
@@ -96,13 +103,16 @@ final class SmallConnection: Handler {
                     ended = true
                     return
                 case .count(let count): input += chunk[..<count]
-                case .wouldBlock: return
+                case .wouldBlock:
+                    isDrained = true
+                    return
                 }
             }
         }
-        if !isBusy { parse() }
-        if ended && !isBusy && output.isEmpty { close() }
-        if ended { closes = true }
+        guard !isBusy, output.isEmpty else { return }
+        let before = input.count
+        parse()
+        if ended, socket.isOpen, !isBusy, output.isEmpty, input.count == before { close() }
     }
 
     private func parse() {
@@ -145,7 +155,6 @@ final class SmallConnection: Handler {
         output += Array(head.utf8) + (isHead ? [] : body)
         arm()
         flush()
-        if socket.isOpen, output.isEmpty, !input.isEmpty, !isBusy { parse() }
     }
 
     private static func reason(_ status: Int) -> String {
@@ -174,6 +183,9 @@ final class SmallConnection: Handler {
         if closes && !isBusy {
             socket.shutdownWrite()
             close()
+        } else if !input.isEmpty || !isDrained {
+            // One request a turn: many at once starve nobody, and do not pile up on the stack.
+            server.loop.requeue(self)
         }
     }
 
