@@ -79,6 +79,6 @@ let package = Package(
         tests("HTTPClientTests", ["HTTPClient", "HTTPCodec", "Reactor", "NetAddress", "ScriptedServer"]),
         tests("HealthProberTests", ["HealthProber", "MeshCore", "Reactor", "NetAddress", "ScriptedServer"]),
         // Drives the binary that is built beside it.
-        tests("EndToEnd", ["CLinux"]),
+        tests("EndToEnd", ["CLinux", "TestSupport"]),
     ]
 )

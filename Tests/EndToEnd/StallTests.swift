@@ -137,11 +137,23 @@ extension MeshProcess {
         return sum(try status())
     }
 
-    var descriptorCount: Int {
+    /// Open sockets; pipes are kept for reuse.
+    var socketCount: Int {
         guard let directory = opendir("/proc/\(pid)/fd") else { return -1 }
         defer { closedir(directory) }
         var count = 0
-        while readdir(directory) != nil { count += 1 }
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            var target = [CChar](repeating: 0, count: 64)
+            let length = readlink("/proc/\(pid)/fd/\(name)", &target, 63)
+            if length > 0,
+                String(decoding: target.prefix(length).map(UInt8.init(bitPattern:)), as: UTF8.self).hasPrefix("socket:")
+            {
+                count += 1
+            }
+        }
         return count
     }
 
