@@ -190,8 +190,10 @@ final class Node {
     // MARK: - End
 
     /// Ends in order: no new connections, what is in flight may finish within the grace period, then everything closes.
+    ///
+    /// A second call does not wait for what is in flight.
     func stop() {
-        guard shutdown == nil else { return }
+        if let shutdown { return shutdown.hurry() }
         Log.info("stopping", ["grace_seconds": "\(settings.graceSeconds)"])
         for source in sources { source.stop() }
         let end = Shutdown(loop, waitingFor: inboxes.count) { [unowned self] in finish($0) }
@@ -236,6 +238,7 @@ private final class Thread {
 private final class Shutdown: Handler {
     private let loop: EventLoop
     private var waiting: Int
+    private var isOver = false
     private let done: (_ isDrained: Bool) -> Void
 
     init(_ loop: EventLoop, waitingFor workers: Int, done: @escaping (_ isDrained: Bool) -> Void) {
@@ -254,9 +257,13 @@ private final class Shutdown: Handler {
         if waiting == 0 { end(true) }
     }
 
+    func hurry() { end(false) }
+
     override func deadlineReached() { end(false) }
 
     private func end(_ isDrained: Bool) {
+        guard !isOver else { return }
+        isOver = true
         loop.detach(self)
         done(isDrained)
     }
