@@ -1,0 +1,84 @@
+import Glibc
+import Testing
+
+/// The files of `examples/` run as they are, but for the ports of their instances, which are free ones here.
+@Suite struct ExampleTests {
+    private static let folder: String = {
+        let here = #filePath
+        return String(here.dropLast("Tests/EndToEnd/ExampleTests.swift".count)) + "examples/"
+    }()
+
+    /// The example's text with these ports in place of its own.
+    private func text(_ example: String, _ ports: [(own: String, free: UInt16)]) throws -> String {
+        var text = TextFile.read(Self.folder + example + "/services.yaml")
+        try demand(text.contains("services:"), "the example is there")
+        for (own, free) in ports {
+            text = text.split(separator: own, omittingEmptySubsequences: false).joined(separator: "\(free)")
+        }
+        return text
+    }
+
+    private func run(_ text: String, _ flags: [String] = [], _ body: (MeshProcess) throws -> Void) throws {
+        let mesh = try MeshProcess.started(text: text, .init(flags))
+        do {
+            try body(mesh)
+        } catch {
+            throw Failure("\(error)\n\(mesh.tail)")
+        }
+    }
+
+    /// Port 80 of a VIP wants a privilege; without it `status` has to say so.
+    private func answersOnVIP(_ mesh: MeshProcess, _ service: String, _ names: Set<String>) throws {
+        guard geteuid() == 0 else {
+            let status = try mesh.statusText()
+            return try demand(status.contains("service \(service), VIP port 80: cannot listen"), status)
+        }
+        let vip = try mesh.vip(service)
+        var seen: Set<String> = []
+        for _ in 0..<(names.count * 4) { seen.insert(try HTTPTestClient.once(80, vip, host: service).text) }
+        try demandEqual(seen, names, "instances over the VIP")
+    }
+
+    @Test func restServiceIsFoundByItsAliasAfterItsInitialDelay() throws {
+        let instances = try ["a", "b"].map { try HTTPInstance($0) }
+        let ports = zip(["9001", "9002"], instances).map { ($0, $1.port) }
+        try run(try text("rest", ports)) { mesh in
+            // Two seconds of delay: the first look finds both starting, and not picked.
+            try demandEqual(try mesh.state(of: instances[0].address), "starting", "state at first")
+            let vip = try mesh.vip("restserver")
+            let dns = DNSTestClient(port: mesh.dns)
+            try demandEqual(try dns.query("restserver.local").addresses, [vip], "the alias")
+            try demandEqual(try dns.query("restserver.local", DNSTestClient.a, .tcp).addresses, [vip], "over TCP")
+            try eventually("both are healthy") {
+                try instances.allSatisfy { try mesh.state(of: $0.address) == "healthy" }
+            }
+            try answersOnVIP(mesh, "restserver", ["a", "b"])
+            try demand(try mesh.statusText().contains("2 of 2 instances"), "the scale is shown")
+            try demandEqual(try mesh.get("restserver.local").status, 404, "local names are not for the public")
+        }
+    }
+
+    @Test(arguments: [nil, "company.com"] as [String?])
+    func shopIsRoutedByItsHosts(routingDomain: String?) throws {
+        let names = ["shop-1", "shop-2", "payment", "blog-1", "blog-2", "blog-3", "front"]
+        let instances = try names.map { try HTTPInstance($0) }
+        let database = try TCPInstance(serve: Relay.echo)
+        let published = FreePort.take()
+        let own = ["9011", "9012", "9021", "9031", "9032", "9033", "9041"]
+        let ports = zip(own, instances).map { ($0, $1.port) } + [("3306", database.port), ("9080", published)]
+        let flags = routingDomain.map { ["--routing-domain", $0] } ?? []
+        try run(try text("shop", ports), flags) { mesh in
+            try eventually("all are healthy") {
+                try instances.allSatisfy { try mesh.state(of: $0.address) == "healthy" }
+            }
+            try demand(try mesh.get("shopping.company.com").text.hasPrefix("shop-"), "shopping")
+            try demandEqual(try mesh.get("payment.company.com").text, "payment", "payment")
+            try demandEqual(try mesh.get("anything.company.com").text, "front", "the wildcard")
+            let blog = routingDomain.map { "wordpress.\($0)" } ?? "wordpress"
+            let seen = Set(try (0..<12).map { _ in try mesh.get(blog).text })
+            try demandEqual(seen, ["blog-1", "blog-2", "blog-3"], "the blog's instances")
+            try demand(try HTTPTestClient.once(published, host: "x").text.hasPrefix("shop-"), "the published port")
+            try Relay.checkEcho(try Connection.open(database.port, try mesh.vip("mysql")))
+        }
+    }
+}
