@@ -40,7 +40,7 @@ enum SettingsTable {
                 "Where `/live`, `/ready`, `/metrics`, `meshd status` and `meshd explain` are answered."),
             Setting("workers", .integer(\.workers, 1...256), default: "number of cores", "Worker loops."),
             Setting("node", .text(\.node), default: "host name", "This node's name."),
-            Setting("state-dir", .path(\.stateDirectory), "Folder that keeps the last good catalogue over restarts."),
+            Setting("state-dir", .path(\.stateDirectory), "Folder that keeps the VIPs of services over restarts."),
         ]
     }
 
