@@ -45,11 +45,19 @@ static inline int meshd_block_signals(sigset_t *set, const int *signals, int cou
 // recv and send without glibc's cancellation points, which cost a few atomic operations a call and which no thread here
 // is ever ended by.
 static inline ssize_t meshd_recv(int fd, void *buffer, size_t length) {
-    return syscall(SYS_recvfrom, fd, buffer, length, 0, 0, 0);
+    ssize_t result;
+    do {
+        result = syscall(SYS_recvfrom, fd, buffer, length, 0, 0, 0);
+    } while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : result;
 }
 
 static inline ssize_t meshd_send(int fd, const void *bytes, size_t length, int flags) {
-    return syscall(SYS_sendto, fd, bytes, length, flags, 0, 0);
+    ssize_t result;
+    do {
+        result = syscall(SYS_sendto, fd, bytes, length, flags, 0, 0);
+    } while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : result;
 }
 
 static inline int meshd_ignore_sigpipe(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -1 : 0; }

@@ -2,7 +2,8 @@ import Reactor
 
 /// One side of a session: its socket and what the kernel has said of it.
 final class RelayEnd: Handler {
-    unowned(unsafe) var session: RelaySession?
+    /// Uncounted, and called without counting: the session outlives its ends.
+    var session: Unmanaged<RelaySession>?
     private(set) var socket: Socket
     var isReadable = false
     var isWritable: Bool
@@ -20,12 +21,12 @@ final class RelayEnd: Handler {
         if !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) { isReadable = true }
         if !readiness.isDisjoint(with: [.peerClosed, .hangup, .error]) { sawPeerClose = true }
         if readiness.contains(.error) { sawError = true }
-        session?.ready(self, readiness)
+        session?._withUnsafeGuaranteedRef { $0.ready(self, readiness) }
     }
 
-    override func resume() { session?.pump() }
+    override func resume() { session?.takeUnretainedValue().pump() }
 
-    override func deadlineReached() { session?.timedOut(self) }
+    override func deadlineReached() { session?.takeUnretainedValue().timedOut(self) }
 
     func close(_ loop: EventLoop) {
         session = nil

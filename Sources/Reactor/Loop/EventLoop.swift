@@ -4,7 +4,7 @@ import Glibc
 /// One thread's event loop: edge-triggered epoll, one timer wheel, one buffer pool.
 ///
 /// A turn, in this order: wait; read the clock once; tell handlers what became ready; run what was requeued in the
-/// turn before; run deadlines that have come; release handlers detached meanwhile. Nothing but a handler's own call
+/// turn before; run deadlines that have come; release what was detached meanwhile. Nothing but a handler's own call
 /// runs between two of its steps, so handlers need no locks. Not Sendable: it is made on its own thread, and a
 /// `Mailbox` is the only door to it.
 public final class EventLoop {
@@ -15,7 +15,7 @@ public final class EventLoop {
     private var eventCapacity = 256
     private var queued: [UInt64] = []
     private var running: [UInt64] = []
-    private var detached: [Unmanaged<Handler>] = []
+    private var leaving: [Unmanaged<AnyObject>] = []
     private var isStopping = false
     private var nowCached: UInt64
     private var turnCount: UInt64 = 0
@@ -33,7 +33,7 @@ public final class EventLoop {
     }
 
     deinit {
-        releaseDetached()
+        releaseLeaving()
         table.deallocate()
         wheel.deallocate()
         events.deallocate()
@@ -84,9 +84,15 @@ public final class EventLoop {
     public func detach(_ handler: Handler) {
         guard handler.slot >= 0 else { return }
         wheel.clear(handler.slot)
-        detached.append(table.remove(handler.slot))
+        leaving.append(.fromOpaque(table.remove(handler.slot).toOpaque()))
         handler.slot = -1
         handler.isQueued = false
+    }
+
+    /// Takes over a reference and releases it when no call on the object can be under way. For objects that keep
+    /// themselves and are called without being counted.
+    public func releaseAfterTurn<Object: AnyObject>(_ reference: Unmanaged<Object>) {
+        leaving.append(.fromOpaque(reference.toOpaque()))
     }
 
     /// Sets the handler's one deadline, replacing an earlier one.
@@ -115,7 +121,7 @@ public final class EventLoop {
     /// Runs until `stop`.
     public func run() {
         while !isStopping { turn() }
-        releaseDetached()
+        releaseLeaving()
     }
 
     /// Ends `run` after the present turn.
@@ -129,12 +135,14 @@ public final class EventLoop {
         swap(&queued, &running)
         for index in 0..<count {
             let event = events[index]
-            if let handler = table.handler(event.data.u64) { handler.ready(Readiness(rawValue: event.events)) }
+            let readiness = Readiness(rawValue: event.events)
+            // Uncounted: what is detached meanwhile is released at the end of the turn.
+            table.handler(event.data.u64)?._withUnsafeGuaranteedRef { $0.ready(readiness) }
         }
         if count == eventCapacity { growEvents() }
         runQueued()
         runDeadlines()
-        releaseDetached()
+        releaseLeaving()
     }
 
     private func timeout() -> Int32 {
@@ -161,7 +169,7 @@ public final class EventLoop {
 
     private func runQueued() {
         for token in running {
-            guard let handler = table.handler(token) else { continue }
+            guard let handler = table.handler(token)?.takeUnretainedValue() else { continue }
             handler.isQueued = false
             handler.resume()
         }
@@ -178,9 +186,9 @@ public final class EventLoop {
         }
     }
 
-    private func releaseDetached() {
-        guard !detached.isEmpty else { return }
+    private func releaseLeaving() {
+        guard !leaving.isEmpty else { return }
         // A handler's end may detach others.
-        while let handler = detached.popLast() { handler.release() }
+        while let object = leaving.popLast() { object.release() }
     }
 }

@@ -56,10 +56,10 @@ struct HandleTable {
     }
 
     /// `nil` for a stale token.
-    func handler(_ token: UInt64) -> Handler? {
+    func handler(_ token: UInt64) -> Unmanaged<Handler>? {
         let slot = Int(UInt32(truncatingIfNeeded: token))
         guard slot < used, entries[slot].generation == UInt32(truncatingIfNeeded: token >> 32) else { return nil }
-        return entries[slot].handler?.takeUnretainedValue()
+        return entries[slot].handler
     }
 
     func handler(at slot: Int32) -> Handler? { entries[Int(slot)].handler?.takeUnretainedValue() }

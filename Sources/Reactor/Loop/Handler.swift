@@ -1,15 +1,17 @@
 /// What epoll said of a descriptor.
-public struct Readiness: OptionSet, Sendable {
+///
+/// Computed and inlinable, because other modules ask for every event: a stored constant costs them a call each.
+@frozen public struct Readiness: OptionSet, Sendable {
     public let rawValue: UInt32
 
-    public init(rawValue: UInt32) { self.rawValue = rawValue }
+    @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    public static let readable = Readiness(rawValue: 0x001)
-    public static let writable = Readiness(rawValue: 0x004)
-    public static let error = Readiness(rawValue: 0x008)
-    public static let hangup = Readiness(rawValue: 0x010)
+    @inlinable public static var readable: Readiness { Readiness(rawValue: 0x001) }
+    @inlinable public static var writable: Readiness { Readiness(rawValue: 0x004) }
+    @inlinable public static var error: Readiness { Readiness(rawValue: 0x008) }
+    @inlinable public static var hangup: Readiness { Readiness(rawValue: 0x010) }
     /// The peer will send no more.
-    public static let peerClosed = Readiness(rawValue: 0x2000)
+    @inlinable public static var peerClosed: Readiness { Readiness(rawValue: 0x2000) }
 }
 
 /// Something an `EventLoop` calls: the owner of a descriptor, of a deadline, or of both.

@@ -16,16 +16,14 @@ public struct Socket: Sendable {
 
     @inline(never)
     public func receive(_ buffer: UnsafeMutableRawPointer, _ capacity: Int) -> IOResult {
-        let fd = descriptor
-        return retrying { meshd_recv(fd, buffer, capacity) }
+        IOResult(countOrMinusError: meshd_recv(descriptor, buffer, capacity))
     }
 
     /// - Parameter more: the end of the stream, or more bytes, follow at once and may share the packet.
     @inline(never)
     public func send(_ bytes: UnsafeRawPointer, _ count: Int, more: Bool = false) -> IOResult {
-        let fd = descriptor
         let flags = Int32(MSG_NOSIGNAL) | (more ? Int32(MSG_MORE) : 0)
-        return retrying { meshd_send(fd, bytes, count, flags) }
+        return IOResult(countOrMinusError: meshd_send(descriptor, bytes, count, flags))
     }
 
     /// Two ranges in one call.

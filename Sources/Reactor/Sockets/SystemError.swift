@@ -34,6 +34,15 @@ public enum IOResult {
     case wouldBlock
     /// The `errno` value.
     case failed(Int32)
+
+    @inline(__always)
+    init(countOrMinusError result: Int) {
+        if result >= 0 {
+            self = .count(result)
+        } else {
+            self = result == -Int(EAGAIN) ? .wouldBlock : .failed(Int32(truncatingIfNeeded: -result))
+        }
+    }
 }
 
 /// Runs a call until it is not interrupted. Never inlined: nothing may touch `errno` between the call and its reading.
