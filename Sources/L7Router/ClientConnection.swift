@@ -12,7 +12,7 @@ final class ClientConnection: Handler {
     let worker: HTTPWorker
     let binding: PortBinding
     let peer: SocketAddress
-    private(set) var socket: Socket
+    private(set) var transport: Transport
     var input = Pump()
     /// Bytes to the client that come before any run of the instance's pump: heads, and answers made here.
     var output = OutputBuffer()
@@ -34,8 +34,8 @@ final class ClientConnection: Handler {
     private static let requestsPerTurn = 32
     private static let lingerNanoseconds: UInt64 = 2_000_000_000
 
-    init(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding, _ worker: HTTPWorker) {
-        self.socket = socket
+    init(_ transport: Transport, _ peer: SocketAddress, _ binding: PortBinding, _ worker: HTTPWorker) {
+        self.transport = transport
         self.peer = peer
         self.binding = binding
         self.worker = worker
@@ -43,7 +43,7 @@ final class ClientConnection: Handler {
         worker.insert(self)
     }
 
-    var isOpen: Bool { socket.isOpen }
+    var isOpen: Bool { transport.isOpen }
     var isIdle: Bool { exchange == nil && !input.hasRaw && !isLingering && output.isEmpty }
 
     // MARK: - Events
@@ -119,7 +119,7 @@ final class ClientConnection: Handler {
 
     /// Receives into the input and keeps the readiness flags.
     func fillInput() -> Pump.Fill {
-        let result = input.fill(socket, worker.loop.buffers)
+        let result = input.fill(transport, worker.loop.buffers)
         switch result {
         case .bytes(let isDrained): if isDrained, !sawPeerClose { isReadable = false }
         case .wouldBlock: isReadable = false
@@ -197,7 +197,7 @@ final class ClientConnection: Handler {
 
     private func flushAlone() {
         guard !output.isEmpty else { return }
-        switch output.flush(socket, worker.loop.buffers, &worker.counters.bytesToClients) {
+        switch output.flush(transport, worker.loop.buffers, &worker.counters.bytesToClients) {
         case .done: finish()
         case .blocked:
             isWritable = false
@@ -211,7 +211,7 @@ final class ClientConnection: Handler {
     /// Ends the connection in order: says that nothing more comes, then waits a little for the client to end its side.
     func finish() {
         guard isOpen else { return }
-        socket.shutdownWrite()
+        transport.shutdownWrite()
         if inputEnded { return close() }
         isLingering = true
         input.release(worker.loop.buffers)
@@ -238,8 +238,8 @@ final class ClientConnection: Handler {
     func close() {
         guard isOpen else { return }
         worker.loop.detach(self)
-        socket.close()
-        socket = .none
+        transport.close()
+        transport = .none
         input.release(worker.loop.buffers)
         output.release(worker.loop.buffers)
         if let exchange {
@@ -251,7 +251,7 @@ final class ClientConnection: Handler {
 
     /// Ends the connection so that the client cannot take a cut answer for a whole one.
     func reset() {
-        socket.resetOnClose()
+        transport.resetOnClose()
         close()
     }
 }

@@ -51,7 +51,7 @@ extension Exchange {
         guard let instance, instance.isWritable, !requestIsBroken else { return }
         while !request.isEmpty {
             let pending = request.bytes
-            switch instance.socket.send(pending.baseAddress!, pending.count) {
+            switch instance.transport.send(pending.baseAddress!, pending.count) {
             case .count(let count):
                 requestIsBegun = true
                 request.consume(count)
@@ -111,7 +111,7 @@ extension Exchange {
         guard instance.isWritable else { return nil }
         let run = client.input.run
         isReplayable = false
-        switch instance.socket.send(run.baseAddress!, run.count) {
+        switch instance.transport.send(run.baseAddress!, run.count) {
         case .count(let count):
             requestIsBegun = true
             client.input.consumeRun(count)

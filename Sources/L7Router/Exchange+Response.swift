@@ -78,7 +78,7 @@ extension Exchange {
         }
         instance.input.consumeRaw(length)
         // What the client does not take now goes out with the final head.
-        switch client.output.flush(client.socket, buffers, &worker.counters.bytesToClients) {
+        switch client.output.flush(client.transport, buffers, &worker.counters.bytesToClients) {
         case .done: return true
         case .blocked:
             client.isWritable = false
@@ -230,9 +230,9 @@ extension Exchange {
     ) -> IOResult {
         // Where the connection ends behind these bytes, they and its end share a packet.
         let ends = responseBody.isFinished && !clientKeepsAlive
-        if run.isEmpty { return client.socket.send(head.baseAddress!, head.count, more: ends) }
-        if head.isEmpty { return client.socket.send(run.baseAddress!, run.count, more: ends) }
-        return client.socket.send(head, run, more: ends)
+        if run.isEmpty { return client.transport.send(head.baseAddress!, head.count, more: ends) }
+        if head.isEmpty { return client.transport.send(run.baseAddress!, run.count, more: ends) }
+        return client.transport.send(head, run, more: ends)
     }
 
     private func blockedOnClient(_ client: ClientConnection) {

@@ -43,7 +43,7 @@ extension Exchange {
         } catch {
             return dialRefused(error)
         }
-        let connection = InstanceConnection(socket, picked, worker)
+        let connection = InstanceConnection(Transport(socket), picked, worker)
         guard (try? loop.attach(connection, socket)) != nil else {
             connection.close()
             return refuse(.overloaded)

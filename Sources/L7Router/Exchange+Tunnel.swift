@@ -10,7 +10,7 @@ extension Exchange {
         requestBody = BodyDecoder(.untilClose)
         responseBody = BodyDecoder(.untilClose)
         clientKeepsAlive = false
-        instance?.socket.keepAlive()
+        instance?.transport.keepAlive()
         pumpTunnel()
     }
 
@@ -33,7 +33,7 @@ extension Exchange {
     private func flushOutput(_ client: ClientConnection) -> Bool {
         guard !client.output.isEmpty else { return true }
         guard client.isWritable else { return false }
-        switch client.output.flush(client.socket, buffers, &worker.counters.bytesToClients) {
+        switch client.output.flush(client.transport, buffers, &worker.counters.bytesToClients) {
         case .done: return true
         case .blocked: client.isWritable = false
         case .failed: client.close()
@@ -49,7 +49,7 @@ extension Exchange {
             while client.input.hasRun {
                 guard instance.isWritable else { return true }
                 let run = client.input.run
-                guard case .count(let count) = relay(run, to: instance.socket, &instance.isWritable) else {
+                guard case .count(let count) = relay(run, to: instance.transport, &instance.isWritable) else {
                     return endTunnel()
                 }
                 client.input.consumeRun(count)
@@ -66,7 +66,7 @@ extension Exchange {
             case .wouldBlock: return release(&client.input)
             case .end:
                 tunnelClientEnded = true
-                instance.socket.shutdownWrite()
+                instance.transport.shutdownWrite()
                 return release(&client.input)
             case .failed, .noBuffer, .full: return endTunnel()
             }
@@ -82,7 +82,7 @@ extension Exchange {
             while instance.input.hasRun {
                 guard client.isWritable else { return true }
                 let run = instance.input.run
-                guard case .count(let count) = relay(run, to: client.socket, &client.isWritable) else {
+                guard case .count(let count) = relay(run, to: client.transport, &client.isWritable) else {
                     return endTunnel()
                 }
                 instance.input.consumeRun(count)
@@ -99,7 +99,7 @@ extension Exchange {
             case .wouldBlock: return release(&instance.input)
             case .end:
                 tunnelInstanceEnded = true
-                client.socket.shutdownWrite()
+                client.transport.shutdownWrite()
                 return release(&instance.input)
             case .failed, .noBuffer, .full: return endTunnel()
             }
@@ -108,8 +108,8 @@ extension Exchange {
     }
 
     /// Sends once; a full socket is 0 bytes and no longer writable.
-    private func relay(_ run: UnsafeRawBufferPointer, to socket: Socket, _ isWritable: inout Bool) -> IOResult {
-        let result = socket.send(run.baseAddress!, run.count)
+    private func relay(_ run: UnsafeRawBufferPointer, to transport: Transport, _ isWritable: inout Bool) -> IOResult {
+        let result = transport.send(run.baseAddress!, run.count)
         if case .wouldBlock = result {
             isWritable = false
             return .count(0)

@@ -42,7 +42,7 @@ public final class HTTPWorker {
 
     /// Serves a connection that a listener accepted.
     public func serve(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding) {
-        let connection = ClientConnection(socket, peer, binding, self)
+        let connection = ClientConnection(Transport(socket), peer, binding, self)
         guard (try? loop.attach(connection, socket)) != nil else { return connection.close() }
         counters.connectionsAccepted += 1
         loop.setDeadline(connection, after: options.headTimeout)

@@ -11,7 +11,7 @@ final class InstanceConnection: Handler {
 
     let worker: HTTPWorker
     let endpoint: Endpoint
-    private(set) var socket: Socket
+    private(set) var transport: Transport
     private(set) var state = State.connecting
     /// It has served an exchange before.
     private(set) var isReused = false
@@ -25,8 +25,8 @@ final class InstanceConnection: Handler {
     unowned(unsafe) var newer: InstanceConnection?
     unowned(unsafe) var older: InstanceConnection?
 
-    init(_ socket: Socket, _ endpoint: Endpoint, _ worker: HTTPWorker) {
-        self.socket = socket
+    init(_ transport: Transport, _ endpoint: Endpoint, _ worker: HTTPWorker) {
+        self.transport = transport
         self.endpoint = endpoint
         self.worker = worker
         worker.counters.instanceConnectionsOpened += 1
@@ -46,7 +46,7 @@ final class InstanceConnection: Handler {
 
     private func connected(_ readiness: Readiness) {
         guard readiness.contains(.writable) || !readiness.isDisjoint(with: [.error, .hangup]) else { return }
-        let code = readiness.isDisjoint(with: [.error, .hangup]) ? 0 : socket.takeError()
+        let code = readiness.isDisjoint(with: [.error, .hangup]) ? 0 : transport.socket.takeError()
         guard code == 0, readiness.isDisjoint(with: [.error, .hangup]) else {
             exchange?.dialFailed(SystemError("connect", code == 0 ? SystemError.connectionReset : code))
             return
@@ -85,7 +85,7 @@ final class InstanceConnection: Handler {
     }
 
     func fillInput() -> Pump.Fill {
-        let result = input.fill(socket, worker.loop.buffers)
+        let result = input.fill(transport, worker.loop.buffers)
         switch result {
         case .bytes(let isDrained): if isDrained, !sawPeerClose { isReadable = false }
         case .wouldBlock: isReadable = false
@@ -120,7 +120,7 @@ final class InstanceConnection: Handler {
     }
 
     /// Whether the instance has closed meanwhile, though no event has told so yet. Costs a system call.
-    var isStale: Bool { socket.hasPendingEnd() }
+    var isStale: Bool { transport.hasPendingEnd() }
 
     func close() {
         guard state != .closed else { return }
@@ -128,8 +128,8 @@ final class InstanceConnection: Handler {
         state = .closed
         exchange = nil
         worker.loop.detach(self)
-        socket.close()
-        socket = .none
+        transport.close()
+        transport = .none
         input.release(worker.loop.buffers)
         worker.counters.instanceConnectionsOpen -= 1
     }

@@ -1,7 +1,7 @@
 import HTTPCodec
 import Reactor
 
-/// Bytes rendered for one socket: a head with what fits behind it.
+/// Bytes rendered for one connection: a head with what fits behind it.
 struct OutputBuffer {
     enum Flush {
         case done
@@ -36,10 +36,10 @@ struct OutputBuffer {
     }
 
     /// Sends what is there and gives the buffer back when all of it is gone.
-    mutating func flush(_ socket: Socket, _ pool: BufferPool, _ sent: inout UInt64) -> Flush {
+    mutating func flush(_ transport: Transport, _ pool: BufferPool, _ sent: inout UInt64) -> Flush {
         while !isEmpty {
             let pending = bytes
-            switch socket.send(pending.baseAddress!, pending.count) {
+            switch transport.send(pending.baseAddress!, pending.count) {
             case .count(let count):
                 sent &+= UInt64(count)
                 start += Int32(truncatingIfNeeded: count)

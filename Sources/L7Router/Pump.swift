@@ -37,14 +37,14 @@ struct Pump {
     }
 
     /// Receives as much as there is room for.
-    mutating func fill(_ socket: Socket, _ pool: BufferPool) -> Fill {
+    mutating func fill(_ transport: Transport, _ pool: BufferPool) -> Fill {
         if isEmpty { rewind(pool) }
         guard let buffer = buffer ?? lease(pool) else { return .noBuffer }
         let limit = buffer.capacity - ChunkFrame.tailroom
         if Int(rawEnd) == limit { compact(buffer) }
         let space = limit - Int(rawEnd)
         guard space > 0 else { return .full }
-        switch socket.receive(buffer.base + Int(rawEnd), space) {
+        switch transport.receive(buffer.base + Int(rawEnd), space) {
         case .count(0): return .end
         case .count(let count):
             rawEnd += Int32(truncatingIfNeeded: count)

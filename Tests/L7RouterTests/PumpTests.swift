@@ -82,7 +82,7 @@ import Testing
     @Test func withoutABufferNothingIsRead() throws {
         let pair = try StreamPair()
         var pump = Pump()
-        guard case .noBuffer = pump.fill(pair.near, BufferPool(limitBytes: 0)) else {
+        guard case .noBuffer = pump.fill(Transport(pair.near), BufferPool(limitBytes: 0)) else {
             Issue.record("a buffer beyond the limit")
             return
         }
@@ -137,7 +137,7 @@ private final class Carrier {
         while !decoder.isFinished {
             if waits || !pump.hasRaw {
                 if sent < wire.count { sent += pair.send(wire[sent...].prefix(piece(&random))) }
-                guard case .bytes = pump.fill(pair.near, pool) else {
+                guard case .bytes = pump.fill(Transport(pair.near), pool) else {
                     if sent < wire.count { continue }
                     break
                 }
@@ -167,7 +167,7 @@ private final class Carrier {
         if decoder.mayEndWithStream, !decoder.isFinished {
             var trailers = TrailerContext(fields: FieldTable(), limits: MessageLimits())
             defer { trailers.fields.deallocate() }
-            while case .bytes = pump.fill(pair.near, pool) {
+            while case .bytes = pump.fill(Transport(pair.near), pool) {
                 _ = pump.decode(&decoder, asChunks: asChunks, &trailers)
                 carried.output += pump.run
                 pump.consumeRun(pump.run.count)
@@ -178,7 +178,7 @@ private final class Carrier {
             }
         }
         carried.rest = Array(pump.raw)
-        while case .bytes = pump.fill(pair.near, pool) { carried.rest = Array(pump.raw) }
+        while case .bytes = pump.fill(Transport(pair.near), pool) { carried.rest = Array(pump.raw) }
         carried.rest += unsent
         pump.release(pool)
         #expect(pool.leasedBytes == 0)

@@ -45,6 +45,32 @@ import Testing
         #expect(last.contains(.peerClosed) && last.contains(.readable))
     }
 
+    @Test func aHandlerHandsItsDescriptorOver() throws {
+        let loop = try EventLoop()
+        let pair = SocketPair()
+        let (first, second) = (TestHandler(), TestHandler())
+        var told: [String] = []
+        first.onReady = { _ in
+            told.append("first")
+            loop.requeue(first)
+            loop.setDeadline(first, after: 0)
+            loop.handOver(from: first, to: second)
+            pair.far.write("b")
+        }
+        first.onDeadline = { Issue.record("the deadline of a handler that is gone") }
+        second.onReady = { _ in told.append("second") }
+        second.onResume = {
+            told.append("second resumes")
+            loop.detach(second)
+            loop.stop()
+        }
+        try loop.attach(first, pair.near)
+        pair.far.write("a")
+        loop.runGuarded()
+        #expect(told == ["first", "second", "second resumes"])
+        #expect(loop.handlerCount == 0)
+    }
+
     @Test func requeuedHandlersRunInTheNextTurn() throws {
         let loop = try EventLoop()
         let handler = TestHandler()

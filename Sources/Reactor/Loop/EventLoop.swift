@@ -89,6 +89,18 @@ public final class EventLoop {
         handler.isQueued = false
     }
 
+    /// Puts another handler in an attached one's place: it takes over the descriptor's events and a queued turn; the
+    /// old one's deadline is gone. For a connection whose protocol has just been learned.
+    public func handOver(from old: Handler, to new: Handler) {
+        precondition(old.slot >= 0 && new.slot < 0, "hand-over from a handler that is not attached, or to one that is")
+        wheel.clear(old.slot)
+        leaving.append(.fromOpaque(table.replace(old.slot, with: new).toOpaque()))
+        new.slot = old.slot
+        new.isQueued = old.isQueued
+        old.slot = -1
+        old.isQueued = false
+    }
+
     /// Takes over a reference and releases it when no call on the object can be under way. For objects that keep
     /// themselves and are called without being counted.
     public func releaseAfterTurn<Object: AnyObject>(_ reference: Unmanaged<Object>) {

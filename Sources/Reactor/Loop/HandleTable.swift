@@ -50,6 +50,15 @@ struct HandleTable {
         return handler
     }
 
+    /// Puts `handler` into an occupied slot, whose events from now on are its own. The caller owns the returned
+    /// reference, as after `remove`.
+    mutating func replace(_ slot: Int32, with handler: Handler) -> Unmanaged<Handler> {
+        let entry = entries + Int(slot)
+        guard let old = entry.pointee.handler else { preconditionFailure("slot \(slot) is empty") }
+        entry.pointee.handler = .passRetained(handler)
+        return old
+    }
+
     /// The slot and its generation in one word, for the kernel to hold.
     func token(_ slot: Int32) -> UInt64 {
         UInt64(entries[Int(slot)].generation) << 32 | UInt64(UInt32(bitPattern: slot))
