@@ -3,7 +3,8 @@
 SWIFT ?= swift
 PREFIX ?= /usr/local
 BUILD_PACKAGES = libyaml-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) curl bind9-dnsutils haproxy nginx libnginx-mod-stream wrk python3 procps strace
+TEST_PACKAGES = $(BUILD_PACKAGES) curl bind9-dnsutils haproxy nginx libnginx-mod-stream wrk python3 python3-websockets \
+	procps strace
 BINARY = .build/release/meshd
 SOURCES = Package.swift Sources Tests perf/allocations
 FUZZ_SECONDS ?= 60

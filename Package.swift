@@ -79,6 +79,7 @@ let package = Package(
         tests("HTTPClientTests", ["HTTPClient", "HTTPCodec", "Reactor", "NetAddress", "ScriptedServer"]),
         tests("HealthProberTests", ["HealthProber", "MeshCore", "Reactor", "NetAddress", "ScriptedServer"]),
         // Drives the binary that is built beside it.
-        tests("EndToEnd", ["CLinux", "TestSupport"]),
+        .testTarget(
+            name: "EndToEnd", dependencies: ["CLinux", "TestSupport"], exclude: ["Programs"], swiftSettings: settings),
     ]
 )

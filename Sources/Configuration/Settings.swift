@@ -37,6 +37,8 @@ public struct Settings: Sendable, Equatable {
     public var upstreamIdleTimeoutSeconds = 30.0
     /// A relayed TCP session without a byte either way; 0: no limit.
     public var tcpIdleTimeoutSeconds = 0.0
+    /// An upgraded connection (WebSocket) without a byte either way; 0: no limit.
+    public var tunnelIdleTimeoutSeconds = 3_600.0
 
     public var maxHeadBytes = 15_360
     public var maxHeaders = 100

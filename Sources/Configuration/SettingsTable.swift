@@ -97,6 +97,9 @@ enum SettingsTable {
             Setting(
                 "tcp-idle-timeout-seconds", .seconds(\.tcpIdleTimeoutSeconds, 0...604_800), unit: "s",
                 "Of a relayed TCP session without a byte either way; 0: none."),
+            Setting(
+                "tunnel-idle-timeout-seconds", .seconds(\.tunnelIdleTimeoutSeconds, 0...604_800), unit: "s",
+                "Of an idle upgraded connection (WebSocket); 0: none."),
         ]
     }
 

@@ -16,6 +16,7 @@ extension Exchange {
     }
 
     func instanceTimedOut() {
+        if response == .tunnel { return tunnelTimedOut() }
         worker.counters.timeouts += 1
         if response == .awaited, status == 0 { refuse(.responseTimeout) } else { cutResponse() }
     }

@@ -29,6 +29,13 @@ extension Exchange {
         if worker.options.tunnelIdleTimeout > 0 { loop.setDeadline(instance, after: worker.options.tunnelIdleTimeout) }
     }
 
+    /// Nobody has said anything for the tunnel's idle time.
+    func tunnelTimedOut() {
+        worker.counters.tunnelIdleTimeouts += 1
+        accessLine.error = "tunnel_idle_timeout"
+        client?.close()
+    }
+
     /// The head of the 101 goes out before anything else. `false`: it has to wait, or the client is gone.
     private func flushOutput(_ client: ClientConnection) -> Bool {
         guard !client.output.isEmpty else { return true }

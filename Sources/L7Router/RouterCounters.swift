@@ -24,6 +24,7 @@ public struct RouterCounters: Sendable {
     public var timeouts: UInt64 = 0
     public var buffersRefused: UInt64 = 0
     public var upgrades: UInt64 = 0
+    public var tunnelIdleTimeouts: UInt64 = 0
     public var bytesFromClients: UInt64 = 0
     public var bytesToClients: UInt64 = 0
     public var latencyBuckets = [UInt64](repeating: 0, count: Self.latencyBounds.count + 1)

@@ -43,7 +43,8 @@ import Testing
         ("dns-upstream", "1.1.1.1:53"), ("log-level", "debug"), ("access-log", "stdout"), ("grace-seconds", "1.5"),
         ("head-timeout-seconds", "1"), ("body-timeout-seconds", "2"), ("connect-timeout-seconds", "0.25"),
         ("response-timeout-seconds", "4"), ("idle-timeout-seconds", "5"), ("upstream-idle-timeout-seconds", "6"),
-        ("tcp-idle-timeout-seconds", "7"), ("max-head-bytes", "2048"), ("max-headers", "64"), ("retries", "0"),
+        ("tcp-idle-timeout-seconds", "7"), ("tunnel-idle-timeout-seconds", "8"),
+        ("max-head-bytes", "2048"), ("max-headers", "64"), ("retries", "0"),
         ("dial-attempts", "1"), ("serve-local-names", "true"), ("unknown-host-status", "503"),
         ("max-connections", "1000"), ("dns-ttl-seconds", "1"), ("buffer-limit-mib", "64"),
     ]
@@ -65,7 +66,7 @@ import Testing
         (settings.idleTimeoutSeconds, settings.upstreamIdleTimeoutSeconds, settings.tcpIdleTimeoutSeconds) = (5, 6, 7)
         (settings.maxHeadBytes, settings.maxHeaders, settings.retries, settings.dialAttempts) = (2048, 64, 0, 1)
         (settings.servesLocalNames, settings.unknownHostStatus, settings.maxConnections) = (true, 503, 1000)
-        (settings.dnsTTLSeconds, settings.bufferLimitMiB) = (1, 64)
+        (settings.dnsTTLSeconds, settings.bufferLimitMiB, settings.tunnelIdleTimeoutSeconds) = (1, 64, 8)
         return settings
     }
 

@@ -63,6 +63,9 @@ enum Metrics {
         page.counter("meshd_http_client_aborts_total", "Exchanges whose client left.", sum(\.clientAborts))
         page.counter("meshd_http_cut_responses_total", "Responses that could not be finished.", sum(\.cutResponses))
         page.counter("meshd_http_timeouts_total", "Timeouts of either side.", sum(\.timeouts))
+        page.counter(
+            "meshd_http_tunnel_idle_timeouts_total", "Upgraded connections ended because they were idle.",
+            sum(\.tunnelIdleTimeouts))
         page.counter("meshd_http_upgrades_total", "Connections upgraded.", sum(\.upgrades))
         page.counter("meshd_http_received_bytes_total", "Body bytes from clients.", sum(\.bytesFromClients))
         page.counter("meshd_http_sent_bytes_total", "Bytes to clients.", sum(\.bytesToClients))

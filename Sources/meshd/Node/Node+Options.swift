@@ -17,7 +17,7 @@ extension Node {
         options.responseTimeout = nanoseconds(settings.responseTimeoutSeconds)
         options.idleTimeout = nanoseconds(settings.idleTimeoutSeconds)
         options.instanceIdleTimeout = nanoseconds(settings.upstreamIdleTimeoutSeconds)
-        options.tunnelIdleTimeout = nanoseconds(settings.tcpIdleTimeoutSeconds)
+        options.tunnelIdleTimeout = nanoseconds(settings.tunnelIdleTimeoutSeconds)
         options.retries = settings.retries
         options.dialAttempts = settings.dialAttempts
         options.unknownHostStatus = settings.unknownHostStatus

@@ -1,0 +1,18 @@
+/// A program of `Tests/EndToEnd/Programs`: a real client or server of a protocol that the tests do not speak themselves.
+enum PythonProgram {
+    static func start(_ name: String, _ arguments: [String] = [], files: String) throws -> ChildProcess {
+        let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
+        return try ChildProcess("/usr/bin/python3", ["/\(folder)/Programs/\(name)"] + arguments, files: files)
+    }
+}
+
+extension ChildProcess {
+    /// The output's first line, once it is whole.
+    func firstLine(within seconds: Double = 15) throws -> String {
+        try awaited(within: seconds, "the first line of process \(pid)") {
+            if let end = output.firstIndex(of: "\n") { return String(output[..<end]) }
+            if let status = poll() { throw Failure("it ended with \(status): \(errors)") }
+            return nil
+        }
+    }
+}
