@@ -2,8 +2,9 @@
 
 SWIFT ?= swift
 PREFIX ?= /usr/local
-BUILD_PACKAGES = libyaml-dev
+BUILD_PACKAGES = libyaml-dev libnghttp2-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) curl bind9-dnsutils haproxy nginx libnginx-mod-stream wrk python3 python3-websockets \
+	python3-grpcio \
 	procps strace
 BINARY = .build/release/meshd
 SOURCES = Package.swift Sources Tests perf/allocations

@@ -29,6 +29,7 @@ let package = Package(
         // C modules: a module map and a shim header, no logic.
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CNGHTTP2", providers: [.apt(["libnghttp2-dev"])]),
 
         // Pure: no I/O, no other target.
         target("HTTPCodec"),
@@ -41,7 +42,7 @@ let package = Package(
         target("Reactor", ["CLinux", "NetAddress"]),
 
         // What the node does. None of these imports another.
-        target("HTTPClient", ["Reactor", "HTTPCodec", "NetAddress"]),
+        target("HTTPClient", ["Reactor", "HTTPCodec", "NetAddress", "CNGHTTP2"]),
         target("AliasDNS", ["Reactor", "MeshCore", "NetAddress"]),
         target("L4Proxy", ["Reactor", "MeshCore", "NetAddress"]),
         target("L7Router", ["Reactor", "MeshCore", "HTTPCodec", "NetAddress"]),
@@ -76,7 +77,8 @@ let package = Package(
         .target(
             name: "ScriptedServer", dependencies: ["Reactor", "NetAddress"], path: "Tests/ScriptedServer",
             swiftSettings: settings),
-        tests("HTTPClientTests", ["HTTPClient", "HTTPCodec", "Reactor", "NetAddress", "ScriptedServer"]),
+        tests(
+            "HTTPClientTests", ["HTTPClient", "HTTPCodec", "Reactor", "NetAddress", "ScriptedServer", "TestSupport"]),
         tests("HealthProberTests", ["HealthProber", "MeshCore", "Reactor", "NetAddress", "ScriptedServer"]),
         // Drives the binary that is built beside it.
         .testTarget(

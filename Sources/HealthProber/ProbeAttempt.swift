@@ -16,6 +16,7 @@ enum ProbeVerdict: Equatable {
 enum ProbeAttempt {
     case http(HTTPFetch)
     case tcp(DialCheck)
+    case grpc(GRPCHealthCheck)
 
     /// Starts a probe; `verdict` is called once, on the loop, never from within this call.
     static func start(
@@ -32,6 +33,12 @@ enum ProbeAttempt {
         case .tcp(let port):
             let address = instance.socketAddress(containerPort: port)
             return .tcp(DialCheck.start(address, timeoutNanoseconds: timeout, on: loop) { verdict(judge($0, timeout)) })
+        case .grpc(let port, let service):
+            let address = instance.socketAddress(containerPort: port)
+            let check = GRPCHealthCheck.start(address, service: service, timeoutNanoseconds: timeout, on: loop) {
+                verdict(judge($0, timeout))
+            }
+            return .grpc(check)
         }
     }
 
@@ -39,6 +46,7 @@ enum ProbeAttempt {
         switch self {
         case .http(let fetch): fetch.cancel()
         case .tcp(let check): check.cancel()
+        case .grpc(let check): check.cancel()
         }
     }
 
@@ -46,6 +54,14 @@ enum ProbeAttempt {
     static func judge(_ result: FetchResult, _ timeout: UInt64) -> ProbeVerdict {
         switch result {
         case .response(let status, _): (200..<400).contains(status) ? .passed : .failed(cause: "http \(status)")
+        case .failed(let failure): judge(failure, timeout)
+        }
+    }
+
+    static func judge(_ outcome: GRPCHealthCheck.Outcome, _ timeout: UInt64) -> ProbeVerdict {
+        switch outcome {
+        case .serving: .passed
+        case .notServing(let answer): .failed(cause: "grpc \(answer)")
         case .failed(let failure): judge(failure, timeout)
         }
     }

@@ -128,6 +128,8 @@ public struct ProbeSpec: Hashable, Sendable {
         case http(containerPort: UInt16, path: String)
         /// A connection to the container port is enough.
         case tcp(containerPort: UInt16)
+        /// grpc.health.v1 in clear; `service` empty: the server as a whole.
+        case grpc(containerPort: UInt16, service: String)
     }
 
     public var kind: Kind

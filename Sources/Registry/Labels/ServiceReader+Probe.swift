@@ -58,14 +58,15 @@ extension ServiceReader {
 extension ProbeSpec.Kind {
     var containerPort: UInt16 {
         switch self {
-        case .http(let port, _), .tcp(let port): port
+        case .http(let port, _), .tcp(let port), .grpc(let port, _): port
         }
     }
 }
 
 /// The text of `probe.url`.
 enum ProbeText {
-    private static let form = "write http://container[:PORT][/PATH] or tcp://container:PORT"
+    private static let form =
+        "write http://container[:PORT][/PATH], grpc://container[:PORT][/SERVICE] or tcp://container:PORT"
     private static let pathLimit = 1_024
 
     static func parse(_ text: some StringProtocol) throws(TextFault) -> ProbeSpec.Kind {
@@ -76,7 +77,8 @@ enum ProbeText {
         switch scheme {
         case "http": return try http(rest)
         case "tcp": return try tcp(rest)
-        case "https", "grpc": throw TextFault("\(scheme):// probes are not supported yet; \(form)")
+        case "grpc": return try grpc(rest)
+        case "https": throw TextFault("https:// probes are not supported yet; \(form)")
         default: throw TextFault("\(OneLine.quoted(scheme)) is not a scheme of probes; \(form)")
         }
     }
@@ -95,6 +97,17 @@ enum ProbeText {
     private static func tcp(_ rest: Substring) throws(TextFault) -> ProbeSpec.Kind {
         guard let port = try port(rest) else { throw TextFault("a tcp:// probe names its port; \(form)") }
         return .tcp(containerPort: port)
+    }
+
+    /// `container[:PORT][/SERVICE]`; without a service the server as a whole is asked for (grpc.health.v1).
+    private static func grpc(_ rest: Substring) throws(TextFault) -> ProbeSpec.Kind {
+        let slash = rest.firstIndex(of: "/") ?? rest.endIndex
+        let port = try port(rest[..<slash]) ?? 80
+        let service = rest[slash...].dropFirst()
+        guard service.utf8.count <= 256, service.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
+            throw TextFault("the service of a grpc:// probe has up to 256 visible ASCII characters")
+        }
+        return .grpc(containerPort: port, service: String(service))
     }
 
     /// The port behind the literal word `container`, which stands for the instance's address.

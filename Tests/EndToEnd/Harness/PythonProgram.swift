@@ -1,4 +1,4 @@
-/// A program of `Tests/EndToEnd/Programs`: a real client or server of a protocol that the tests do not speak themselves.
+/// A program of `Tests/EndToEnd/Programs`: a real client or server of a protocol that the tests do not speak.
 enum PythonProgram {
     static func start(_ name: String, _ arguments: [String] = [], files: String) throws -> ChildProcess {
         let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
