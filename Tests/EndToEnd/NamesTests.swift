@@ -80,4 +80,31 @@ import Testing
             }
         }
     }
+
+    @Test func unspecifiedIPv6AddressServesBothFamiliesFromTheAddressAsked() throws {
+        let instance = try HTTPInstance("a")
+        var options = MeshProcess.Options()
+        options.dnsAddress = "[::]"
+        try withMesh(Catalogue([.web("rest", "restserver.local", [instance])]), options) { mesh in
+            let vip = try mesh.vip("rest")
+            // A connected socket hears only the address it asked, so 127.0.0.5 shows where the answer comes from.
+            for address in ["127.0.0.1", "127.0.0.5", "::1"] {
+                for transport in [DNSTestClient.Transport.udp, .tcp] {
+                    let client = DNSTestClient(port: mesh.dns, address: address)
+                    let answer = try client.query("restserver.local", DNSTestClient.a, transport)
+                    try demandEqual(answer.addresses, [vip], "\(transport) at \(address)")
+                }
+            }
+        }
+    }
+
+    @Test func refusedEDNSVersionsAreCounted() throws {
+        try withNames { mesh, dns, _ in
+            try demand(try dns.hasAnswer(toEDNSVersion: 1), "an answer")
+            try demandEqual(try mesh.metric("meshd_dns_answers_total", "code=\"BADVERS\""), 1, "BADVERS")
+            for name in ["forward_failures", "foreign_replies", "clients_closed"] {
+                try demandEqual(try mesh.metric("meshd_dns_\(name)_total"), 0, name)
+            }
+        }
+    }
 }

@@ -29,7 +29,7 @@ public enum ReceivedDatagram {
 /// A UDP service on one socket that answers from the address it was asked at, also when bound to all addresses.
 extension Socket {
     /// A UDP socket bound to `address`. On an unspecified address the kernel is asked to say where each datagram was
-    /// sent to (IP_PKTINFO; IPV6_RECVPKTINFO of RFC 3542 section 6.1).
+    /// sent to (IP_PKTINFO; IPV6_RECVPKTINFO of RFC 3542 section 6.1, which tells of IPv4 in the mapped form).
     public static func datagramService(_ address: SocketAddress) throws(SystemError) -> Socket {
         let socket = try datagram(address)
         if address.ip.isUnspecified {

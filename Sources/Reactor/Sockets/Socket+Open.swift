@@ -48,11 +48,11 @@ extension Socket {
         if !ip.isV4 { set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, ip == .anyV6 ? 0 : 1) }
     }
 
-    /// A UDP socket bound to `address`; unbound when `nil` (IPv4).
+    /// A UDP socket bound to `address`, `::` taking IPv4, too; unbound when `nil` (IPv4).
     public static func datagram(_ address: SocketAddress?) throws(SystemError) -> Socket {
         let socket = try make(address.map { family($0.ip) } ?? AF_INET, SOCK_DGRAM)
         if let address {
-            if !address.ip.isV4 { socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY) }
+            socket.restrictFamily(address.ip)
             try socket.bind(address)
         }
         return socket

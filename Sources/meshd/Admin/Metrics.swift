@@ -152,10 +152,20 @@ enum Metrics {
                 (["code": "NOERROR"], Double(dns.noError)), (["code": "FORMERR"], Double(dns.formatErrors)),
                 (["code": "SERVFAIL"], Double(dns.serverFailures)), (["code": "NXDOMAIN"], Double(dns.noSuchName)),
                 (["code": "NOTIMP"], Double(dns.notImplemented)), (["code": "REFUSED"], Double(dns.refused)),
+                (["code": "BADVERS"], Double(dns.badVersion)), (["code": "other"], Double(dns.otherRcode)),
             ])
         page.counter("meshd_dns_forwarded_total", "Queries forwarded.", Double(dns.forwarded))
         page.counter(
             "meshd_dns_forward_timeouts_total", "Forwarded queries without an answer.", Double(dns.forwardTimeouts))
+        page.counter(
+            "meshd_dns_forward_failures_total", "Attempts at an upstream that failed other than by time.",
+            Double(dns.forwardFailures))
+        page.counter(
+            "meshd_dns_foreign_replies_total", "Messages from upstreams that matched no question.",
+            Double(dns.foreignReplies))
+        page.counter(
+            "meshd_dns_clients_closed_total", "TCP clients whose connection was ended here.",
+            Double(dns.clientsClosed))
         page.counter("meshd_dns_truncated_total", "Answers cut to the client's UDP size.", Double(dns.truncated))
         page.counter("meshd_dns_dropped_total", "Datagrams that got no answer.", Double(dns.dropped))
         page.counter(

@@ -19,16 +19,17 @@ final class Connection {
         setDeadline(seconds)
     }
 
-    /// Connects to an IPv4 address.
+    /// Connects to an IPv4 or IPv6 address.
     static func open(
         _ port: UInt16, _ address: String = "127.0.0.1", deadline: Double = 10, receiveBuffer: Int32? = nil
     ) throws -> Connection {
-        let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let family = address.contains(":") ? AF_INET6 : AF_INET
+        let fd = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { throw Failure("socket: errno \(errno)") }
         let connection = Connection(adopting: fd, deadline: deadline)
         if let receiveBuffer { setOption(fd, SOL_SOCKET, SO_RCVBUF, receiveBuffer) }
         setOption(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
-        let result = withIPv4(address, port) { connect(fd, $0, $1) }
+        let result = withAddress(address, port) { connect(fd, $0, $1) }
         guard result == 0 else { throw Failure("connect to \(address):\(port): errno \(errno)") }
         return connection
     }
@@ -166,6 +167,18 @@ final class Connection {
 func setOption(_ fd: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
     var value = value
     _ = setsockopt(fd, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
+}
+
+/// The address in the form of its own family.
+func withAddress<R>(_ address: String, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
+    guard address.contains(":") else { return withIPv4(address, port, body) }
+    var storage = sockaddr_in6()
+    storage.sin6_family = sa_family_t(AF_INET6)
+    storage.sin6_port = port.bigEndian
+    _ = inet_pton(AF_INET6, address, &storage.sin6_addr)
+    return withUnsafePointer(to: &storage) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in6>.size)) }
+    }
 }
 
 func withIPv4<R>(_ address: String, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {

@@ -24,6 +24,14 @@ struct DNSTestClient {
     static let soa = 6
 
     let port: UInt16
+    var address = "127.0.0.1"
+
+    /// Sends a query with an OPT record of this version (RFC 6891) and returns whether anything came back.
+    func hasAnswer(toEDNSVersion version: UInt8) throws -> Bool {
+        var message = Self.question("restserver.local", Self.a)
+        message[11] = 1
+        return try overUDP(message + [0, 0, 41, 4, 0xd0, 0, version, 0, 0, 0, 0]).count > 12
+    }
 
     func query(_ name: String, _ type: Int = a, _ transport: Transport = .udp) throws -> Answer {
         let message = Self.question(name, type)
@@ -40,7 +48,7 @@ struct DNSTestClient {
     }
 
     private func overTCP(_ message: [UInt8]) throws -> [UInt8] {
-        let connection = try Connection.open(port)
+        let connection = try Connection.open(port, address)
         defer { connection.close() }
         try connection.send([UInt8(message.count >> 8), UInt8(message.count & 255)] + message)
         let length = try connection.readExactly(2)
@@ -48,8 +56,9 @@ struct DNSTestClient {
     }
 
     private func overUDP(_ message: [UInt8]) throws -> [UInt8] {
-        let fd = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard fd >= 0, withIPv4("127.0.0.1", port, { connect(fd, $0, $1) }) == 0 else { throw Failure("UDP socket") }
+        let family = address.contains(":") ? AF_INET6 : AF_INET
+        let fd = socket(family, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard fd >= 0, withAddress(address, port, { connect(fd, $0, $1) }) == 0 else { throw Failure("UDP socket") }
         let connection = Connection(adopting: fd, deadline: 3)
         defer { connection.close() }
         // A datagram may be lost even on loopback when a queue is full.

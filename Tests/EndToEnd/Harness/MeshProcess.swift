@@ -6,14 +6,21 @@ import Testing
 final class MeshProcess {
     struct Options {
         var flags: [String] = []
-        var workers = 2
+        /// `nil`: as many as meshd chooses.
+        var workers: Int? = 2
+        /// Address that DNS is served on, as in a URL.
+        var dnsAddress = "127.0.0.1"
+        /// Words before the command, such as `taskset`.
+        var wrapper: [String] = []
+        /// Whether there is a catalogue file at start.
+        var hasCatalogue = true
         var descriptorLimit: Int?
         var isAdminUnix = false
         /// Second octet of the VIP range; `nil`: one nobody else uses.
         var vipOctet: Int?
         var stateDirectory: String?
 
-        init(_ flags: [String] = [], workers: Int = 2, descriptorLimit: Int? = nil) {
+        init(_ flags: [String] = [], workers: Int? = 2, descriptorLimit: Int? = nil) {
             self.flags = flags
             self.workers = workers
             self.descriptorLimit = descriptorLimit
@@ -40,16 +47,19 @@ final class MeshProcess {
         admin = options.isAdminUnix ? "unix:\(directory.path)/admin.sock" : "127.0.0.1:\(adminPort)"
         vipOctet = options.vipOctet ?? 100 + Self.nextOctet.add(1, ordering: .relaxed).newValue % 150
         let catalogue = directory.path + "/services.yaml"
-        try TextFile.write(text, to: catalogue)
-        let arguments =
+        if options.hasCatalogue { try TextFile.write(text, to: catalogue) }
+        var arguments =
             [
                 "run", "--registry", "file:\(catalogue)", "--http", "127.0.0.1:\(http)", "--admin", admin,
-                "--dns", "127.0.0.1:\(dns)", "--publish-address", "127.0.0.1", "--vip-range", "127.\(vipOctet).0.0/16",
+                "--dns", "\(options.dnsAddress):\(dns)", "--publish-address", "127.0.0.1", "--vip-range",
+                "127.\(vipOctet).0.0/16",
                 "--state-dir", options.stateDirectory ?? directory.path + "/state", "--node", "node-1",
-                "--workers", String(options.workers),
             ] + options.flags
+        if let workers = options.workers { arguments += ["--workers", String(workers)] }
+        let words = options.wrapper + [Binary.path] + arguments
         child = try ChildProcess(
-            Binary.path, arguments, files: directory.path + "/meshd", descriptorLimit: options.descriptorLimit)
+            words[0], Array(words.dropFirst()), files: directory.path + "/meshd",
+            descriptorLimit: options.descriptorLimit)
     }
 
     /// Starts and waits until it is ready. A port somebody took meanwhile is worth another attempt.
@@ -117,12 +127,14 @@ final class MeshProcess {
     /// What `status` says of the instance at `address`, lower case; `nil` when it is not listed.
     func state(of address: String) throws -> String? { try status().instanceState(address)?.lowercased() }
 
-    /// The value of a metric without labels or summed over them; `nil` when absent.
-    func metric(_ name: String) throws -> Double? {
+    /// The value of a metric without labels or summed over those that hold `label`; `nil` when absent.
+    func metric(_ name: String, _ label: String = "") throws -> Double? {
         var sum: Double?
         for line in try adminGet("/metrics").text.split(separator: "\n") where line.hasPrefix(name) {
             let rest = line.dropFirst(name.count)
-            guard rest.first == " " || rest.first == "{", let value = rest.split(separator: " ").last else { continue }
+            guard rest.first == " " || rest.first == "{", label.isEmpty || rest.contains(label),
+                let value = rest.split(separator: " ").last
+            else { continue }
             sum = (sum ?? 0) + (Double(value) ?? 0)
         }
         return sum
