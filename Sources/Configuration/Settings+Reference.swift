@@ -1,7 +1,7 @@
 extension Settings {
     /// The settings as a Markdown table: the reference in `docs/configuration.md`.
     public static func reference() -> String {
-        let defaults = Settings(node: "", workers: 1)
+        let defaults = Settings(node: "", workers: 1, hasIPv6: true)
         var text = "| setting | values | default | unit | meaning |\n|---|---|---|---|---|\n"
         for setting in SettingsTable.all {
             let name = "`\(setting.name)`" + (setting.kind.isRepeatable ? " (several)" : "")
@@ -13,7 +13,7 @@ extension Settings {
 
     /// The flags of `meshd run` for `--help`, one or two lines each.
     public static func help() -> String {
-        let defaults = Settings(node: "", workers: 1)
+        let defaults = Settings(node: "", workers: 1, hasIPv6: true)
         var text = "  --config FILE\n      Read settings from a YAML file; flags win.\n"
         for setting in SettingsTable.all {
             let help = String(setting.help.filter { $0 != "`" })

@@ -9,7 +9,7 @@ public struct Settings: Sendable, Equatable {
     /// The web listener; `nil`: none.
     public var http: SocketAddress?
     /// Where published ports listen that name no address.
-    public var publishAddress = IPAddress.anyV4
+    public var publishAddress: IPAddress
     public var vipRange: IPNetwork
     /// The DNS listener, UDP and TCP; `nil`: none.
     public var dns: SocketAddress?
@@ -17,7 +17,7 @@ public struct Settings: Sendable, Equatable {
     public var dnsTTLSeconds = 5
     /// Lower case, without a dot at either end.
     public var routingDomain: String?
-    public var admin: AdminEndpoint?
+    public var admin: AdminEndpoint? = .usual
     /// Worker loops, 1...256.
     public var workers: Int
     /// This node's name.
@@ -54,10 +54,12 @@ public struct Settings: Sendable, Equatable {
 
     /// - Parameters:
     ///   - node: the default of `--node`, the host's name.
-    ///   - workers: the default of `--workers`, the number of cores.
-    public init(node: String, workers: Int) {
+    ///   - workers: the default of `--workers`, the processors this process may use.
+    ///   - hasIPv6: whether the system has IPv6, which the default of `--publish-address` depends on.
+    public init(node: String, workers: Int, hasIPv6: Bool) {
         guard let range = IPNetwork("127.96.0.0/16") else { preconditionFailure("a constant") }
         vipRange = range
+        publishAddress = hasIPv6 ? .anyV6 : .anyV4
         self.node = node
         self.workers = workers
     }
@@ -67,6 +69,9 @@ public struct Settings: Sendable, Equatable {
 public enum AdminEndpoint: Hashable, Sendable, CustomStringConvertible {
     case tcp(SocketAddress)
     case unix(path: String)
+
+    /// Where a node is asked when nobody says otherwise.
+    public static let usual = AdminEndpoint.tcp(SocketAddress(.loopbackV4, 9900))
 
     /// Reads `ADDRESS:PORT` or `unix:PATH`; a path has at most 107 bytes (`sun_path` of unix(7)).
     public init?(_ text: String) {

@@ -30,15 +30,13 @@ enum SettingsTable {
                 "Where services and instances are announced: `file:PATH`. Several are merged by service name."),
             Setting("http", .endpoint(\.http), "Web listener: Host and path choose the service. None: no web routing."),
             Setting(
-                "publish-address", .ip(\.publishAddress),
-                "Where published ports listen that name no address. `::` is every address of both families, and the "
-                    + "default where the system has IPv6."
-            ),
+                "publish-address", .ip(\.publishAddress), default: "::, or 0.0.0.0 where the system has no IPv6",
+                "Where published ports listen that name no address. `::` is every address of both families."),
             Setting("vip-range", .network(\.vipRange), "Addresses that services get their VIP from."),
             Setting(
                 "admin", .admin(\.admin),
                 "Where `/live`, `/ready`, `/metrics`, `meshd status` and `meshd explain` are answered."),
-            Setting("workers", .integer(\.workers, 1...256), default: "number of cores", "Worker loops."),
+            Setting("workers", .integer(\.workers, 1...256), default: "usable processors", "Worker loops."),
             Setting("node", .text(\.node), default: "host name", "This node's name."),
             Setting("state-dir", .path(\.stateDirectory), "Folder that keeps the VIPs of services over restarts."),
         ]
@@ -109,8 +107,12 @@ enum SettingsTable {
                 "max-head-bytes", .integer(\.maxHeadBytes, 1_024...15_360), unit: "bytes",
                 "Largest head of a request or response."),
             Setting("max-headers", .integer(\.maxHeaders, 8...128), "Most header fields of a head."),
-            Setting("retries", .integer(\.retries, 0...10), "Further instances a failed request is tried on."),
-            Setting("dial-attempts", .integer(\.dialAttempts, 1...10), "Instances tried for one connection."),
+            Setting(
+                "retries", .integer(\.retries, 0...10),
+                "Times a request is sent again because the connection to its instance broke."),
+            Setting(
+                "dial-attempts", .integer(\.dialAttempts, 1...10),
+                "Instances dialled until one takes the connection; no part of `retries`."),
             Setting(
                 "max-connections", .integer(\.maxConnections, 0...10_000_000),
                 "Most client connections of the node; 0: from the descriptor limit."),

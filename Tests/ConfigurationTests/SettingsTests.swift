@@ -4,7 +4,7 @@ import NetAddress
 import Testing
 
 @Suite struct SettingsTests {
-    private static let defaults = Settings(node: "here", workers: 2)
+    private static let defaults = Settings(node: "here", workers: 2, hasIPv6: false)
 
     private struct NoFile: Error, CustomStringConvertible {
         let description = "No such file or directory"
@@ -31,7 +31,9 @@ import Testing
         #expect(settings == Self.defaults)
         #expect(settings.publishAddress == IPAddress("0.0.0.0"))
         #expect(settings.vipRange.description == "127.96.0.0/16")
-        #expect((settings.http, settings.dns, settings.admin?.description) == (nil, nil, nil))
+        #expect(Settings(node: "", workers: 1, hasIPv6: true).publishAddress == .anyV6)
+        #expect((settings.http, settings.dns, settings.admin) == (nil, nil, .usual))
+        #expect(settings.admin?.description == "127.0.0.1:9900")
         #expect((settings.node, settings.workers) == ("here", 2))
         #expect((settings.maxHeadBytes, settings.maxHeaders, settings.retries) == (15_360, 100, 2))
     }
@@ -50,7 +52,7 @@ import Testing
     ]
 
     private static var expected: Settings {
-        var settings = Settings(node: "n1", workers: 4)
+        var settings = Settings(node: "n1", workers: 4, hasIPv6: false)
         settings.registries = ["file:a.yaml"]
         settings.http = SocketAddress("127.0.0.1:8080")
         settings.publishAddress = .loopbackV4

@@ -71,6 +71,14 @@ import Testing
         }
     }
 
+    @Test func explainSaysTheStatusThatIsAnswered() throws {
+        try Web.with([try HTTPInstance("web")], ["--unknown-host-status", "503"]) { mesh in
+            try demandEqual(try mesh.get("nobody.example").status, 503, "status")
+            let unknown = try mesh.run(["explain", "http://nobody.example/", "--admin", mesh.admin])
+            try demand(unknown.output.contains("answered 503"), "explain: \(unknown.output)")
+        }
+    }
+
     @Test func theLogIsJSONAndSilentAboutRequests() throws {
         try Web.with(Behave.named) { mesh, _ in
             let before = mesh.log.split(separator: "\n").count

@@ -108,6 +108,39 @@ import Testing
         try demandEqual(result.status, 0, "exit status; said \(result.lines)")
     }
 
+    @Test func checkCompletesRouteHostsAsRunDoes() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/services.yaml"
+        try TextFile.write("services: {web: {labels: {aliyun.routing.port_80: 'https://shop'}}}\n", to: path)
+        let configuration = directory.path + "/meshd.yaml"
+        try TextFile.write("routing-domain: company.com\n", to: configuration)
+        let without = try CommandResult.run(["check", path], files: directory.path + "/check")
+        try demandEqual(without.status, 2, "exit status without a domain; said \(without.lines)")
+        for flags in [["--routing-domain", "company.com"], ["--config", configuration]] {
+            let result = try CommandResult.run(["check"] + flags + [path], files: directory.path + "/check")
+            try demandEqual(result.status, 0, "exit status with \(flags); said \(result.lines)")
+        }
+        let wrongs = [
+            ["--routing-domain", "a..b"], ["--routing-domain"], ["--config", "/gone.yaml"], ["--retries=1"],
+        ]
+        for wrong in wrongs {
+            let result = try CommandResult.run(["check", path] + wrong, files: directory.path + "/check")
+            try demandEqual(result.status, 2, "exit status with \(wrong); said \(result.lines)")
+            try demandEqual(result.lines.count, 1, "lines: \(result.lines)")
+        }
+    }
+
+    @Test func helpShowsTheDefaultsThatAreInForce() throws {
+        let directory = try TemporaryDirectory()
+        let help = try CommandResult.run(["run", "--help"], files: directory.path + "/help").output
+        let lines = help.split(separator: "\n")
+        let shown = [("--admin ", "Default: 127.0.0.1:9900."), ("--publish-address ", "Default: ::, or 0.0.0.0")]
+        for (name, value) in shown {
+            let at = try #require(lines.firstIndex { $0.contains("  \(name)") })
+            try demand(lines[at + 1].contains(value), "\(name): \(lines[at + 1])")
+        }
+    }
+
     @Test func unknownKeysAreIgnoredAndUnknownLabelsWarnOnce() throws {
         let instance = try HTTPInstance("web")
         let text = """

@@ -32,7 +32,7 @@ enum Explain {
         var lines = ["request   host \(host), path \(path)"]
         let rule = withBytes(host) { host in withBytes(path) { path in hosts.match(host: host, path: path) } }
         guard let rule else {
-            lines.append("rule      none: answered 404 (destination_not_found)")
+            lines.append("rule      none: answered \(state.unknownHostStatus) (destination_not_found)")
             lines += nearRules(host, hosts.rules)
             return lines.joined(separator: "\n") + "\n"
         }

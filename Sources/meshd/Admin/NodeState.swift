@@ -21,6 +21,8 @@ struct NodeState {
     let sources: [SourceStatus]
     let reports: [WorkerReport]
     let dns: AliasDNSCounters?
+    /// What a request that no route takes is answered.
+    let unknownHostStatus: Int
 
     /// In flight by endpoint id, over all workers that reported.
     func inFlight() -> [Int32: Int] {

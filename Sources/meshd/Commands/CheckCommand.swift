@@ -3,10 +3,26 @@ import Reactor
 import Registry
 
 /// `meshd check FILE`: a catalogue, or a configuration where the file has no `services`.
+///
+/// A catalogue is judged as `meshd run` would with the same `--config` and `--routing-domain`.
 enum CheckCommand {
+    private static let usage = "usage: meshd check [--config FILE] [--routing-domain DOMAIN] FILE"
+
     static func run(_ arguments: [String]) -> Int32 {
-        guard arguments.count == 1, let path = arguments.first else {
-            return Commands.complain("usage: meshd check FILE")
+        var arguments = CommandArguments(arguments)
+        let flags = ["--config", "--routing-domain"].flatMap { flag in
+            arguments.takeValue(flag).map { [flag, $0] } ?? []
+        }
+        guard arguments.problem == nil, arguments.rest.count == 1, let path = arguments.rest.first,
+            !path.hasPrefix("--")
+        else { return Commands.complain(arguments.problem ?? usage) }
+        let settings: Settings
+        do throws(SettingsProblem) {
+            settings = try Settings.parse(flags, defaults: Commands.defaults) {
+                try FileBytes.read($0, limit: Commands.configurationLimit)
+            }
+        } catch {
+            return Commands.complain("\(error)")
         }
         let bytes: [UInt8]
         do throws(SystemError) {
@@ -14,7 +30,7 @@ enum CheckCommand {
         } catch {
             return Commands.complain("\(path): cannot read: \(SystemError.text(error.code))")
         }
-        return isCatalogue(bytes) ? catalogue(bytes, path) : configuration(bytes, path)
+        return isCatalogue(bytes) ? catalogue(bytes, path, settings.routingDomain) : configuration(bytes, path)
     }
 
     /// A Compose file has a line that begins with `services:`; no setting is called so.
@@ -24,9 +40,9 @@ enum CheckCommand {
         }
     }
 
-    private static func catalogue(_ bytes: [UInt8], _ path: String) -> Int32 {
+    private static func catalogue(_ bytes: [UInt8], _ path: String, _ routingDomain: String?) -> Int32 {
         do throws(CatalogueProblem) {
-            let catalogue = try ComposeCatalogue.parse(bytes, file: path, routingDomain: nil)
+            let catalogue = try ComposeCatalogue.parse(bytes, file: path, routingDomain: routingDomain)
             for warning in catalogue.warnings { Process.write("warning: \(warning)\n", to: Process.standardError) }
             Process.write("\(path): \(catalogue.services.count) services, \(catalogue.instances.count) instances\n")
             return 0
@@ -36,7 +52,7 @@ enum CheckCommand {
     }
 
     private static func configuration(_ bytes: [UInt8], _ path: String) -> Int32 {
-        var settings = Settings(node: Process.hostName, workers: Processors.available)
+        var settings = Commands.defaults
         do throws(SettingsProblem) {
             try settings.apply(yaml: bytes, file: path)
             Process.write("\(path): a configuration without faults\n")

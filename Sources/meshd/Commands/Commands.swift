@@ -8,17 +8,24 @@ enum Commands {
 
           run [--config FILE] [--registry URL]... [--FLAG VALUE]...   serve
           demo [--once]                    a catalogue, instances and the mesh on loopback, with what to try
-          check FILE                       validate a catalogue or a configuration
+          check [--config FILE] [--routing-domain DOMAIN] FILE
+                                           validate a catalogue or a configuration
           status [--json] [--admin WHERE]  services, VIPs, ports, instances, health, in flight, generation
           explain URL|ADDRESS:PORT [--header 'Host: NAME'] [--admin WHERE]
                                            which rule, service and instances, and why
           version
 
-        meshd run --help lists the flags. WHERE is ADDRESS:PORT or unix:PATH, \(defaultAdmin) when left out.
+        meshd run --help lists the flags. WHERE is ADDRESS:PORT or unix:PATH, \(AdminEndpoint.usual) when left out.
 
         """
 
-    static let defaultAdmin = "127.0.0.1:9900"
+    /// What `meshd run` does where nothing is said.
+    static var defaults: Settings {
+        Settings(node: Process.hostName, workers: Processors.available, hasIPv6: Socket.hasIPv6)
+    }
+
+    /// Bytes of a `meshd.yaml` at the most.
+    static let configurationLimit = 16 << 20
 
     static func run(_ arguments: [String]) -> Int32 {
         let rest = Array(arguments.dropFirst())

@@ -5,7 +5,6 @@ import Registry
 
 /// `meshd run`
 enum RunCommand {
-    private static let readLimit = 16 << 20
     static let endSignals: [Int32] = [15, 2]  // SIGTERM, SIGINT
 
     static func run(_ arguments: [String]) -> Int32 {
@@ -13,12 +12,9 @@ enum RunCommand {
             Process.write(Settings.help())
             return 0
         }
-        var defaults = Settings(node: Process.hostName, workers: Processors.available)
-        defaults.admin = AdminEndpoint(Commands.defaultAdmin)
-        if Socket.hasIPv6 { defaults.publishAddress = .anyV6 }
         do {
-            let settings = try Settings.parse(arguments, defaults: defaults) {
-                try FileBytes.read($0, limit: readLimit)
+            let settings = try Settings.parse(arguments, defaults: Commands.defaults) {
+                try FileBytes.read($0, limit: Commands.configurationLimit)
             }
             guard !settings.registries.isEmpty else {
                 return Commands.complain(

@@ -6,19 +6,21 @@ import Reactor
 /// `meshd status` and `meshd explain`: pages of a running meshd's admin address.
 enum StatusCommand {
     static func run(_ arguments: [String]) -> Int32 {
-        var arguments = AdminArguments(arguments)
+        var arguments = CommandArguments(arguments)
+        let admin = arguments.takeAdmin()
         let isJSON = arguments.take("--json")
         guard arguments.rest.isEmpty, arguments.problem == nil else {
             return Commands.complain(
                 arguments.problem ?? "usage: meshd status [--json] [--admin ADDRESS:PORT|unix:PATH]")
         }
-        return AdminPage.show(isJSON ? "/status.json" : "/status", arguments.admin)
+        return AdminPage.show(isJSON ? "/status.json" : "/status", admin)
     }
 }
 
 enum ExplainCommand {
     static func run(_ arguments: [String]) -> Int32 {
-        var arguments = AdminArguments(arguments)
+        var arguments = CommandArguments(arguments)
+        let admin = arguments.takeAdmin()
         let header = arguments.takeValue("--header")
         guard arguments.problem == nil, arguments.rest.count == 1, let target = arguments.rest.first else {
             return Commands.complain(
@@ -32,40 +34,7 @@ enum ExplainCommand {
             }
             path += "&host=\(Query.encode(String(parts[1].drop { $0 == " " })))"
         }
-        return AdminPage.show(path, arguments.admin)
-    }
-}
-
-/// Arguments of the commands that ask a running meshd.
-struct AdminArguments {
-    private(set) var admin: AdminEndpoint?
-    private(set) var rest: [String]
-    private(set) var problem: String?
-
-    init(_ arguments: [String]) {
-        rest = arguments
-        let text = takeValue("--admin") ?? Commands.defaultAdmin
-        admin = AdminEndpoint(text)
-        if admin == nil { problem = "--admin: '\(text)' is neither ADDRESS:PORT nor unix:PATH" }
-    }
-
-    mutating func take(_ flag: String) -> Bool {
-        guard let index = rest.firstIndex(of: flag) else { return false }
-        rest.remove(at: index)
-        return true
-    }
-
-    mutating func takeValue(_ flag: String) -> String? {
-        if let index = rest.firstIndex(where: { $0.hasPrefix(flag + "=") }) {
-            return String(rest.remove(at: index).dropFirst(flag.count + 1))
-        }
-        guard let index = rest.firstIndex(of: flag) else { return nil }
-        guard index + 1 < rest.count else {
-            problem = "\(flag): the value is missing"
-            return nil
-        }
-        rest.remove(at: index)
-        return rest.remove(at: index)
+        return AdminPage.show(path, admin)
     }
 }
 

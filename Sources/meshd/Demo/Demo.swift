@@ -29,7 +29,7 @@ final class Demo {
         publishedPort = try Self.freePort(18_000)
         let catalogue = DemoCatalogue(publishedPort: publishedPort, instances: instances)
         try FileBytes.replace(directory + "/services.yaml", Array(catalogue.text.utf8))
-        var settings = Settings(node: Process.hostName, workers: min(2, Processors.available))
+        var settings = Settings(node: Process.hostName, workers: min(2, Processors.available), hasIPv6: Socket.hasIPv6)
         settings.registries = ["file:\(directory)/services.yaml"]
         settings.http = SocketAddress(.loopbackV4, try Self.freePort(8080))
         settings.publishAddress = .loopbackV4

@@ -136,7 +136,7 @@ final class Node {
                 NodeState(
                     node: settings.node, nowNanoseconds: loop.nowNanoseconds,
                     uptimeNanoseconds: loop.nowNanoseconds &- started, control: control, sources: sourceStatus,
-                    reports: reports, dns: dns?.counters))
+                    reports: reports, dns: dns?.counters, unknownHostStatus: settings.unknownHostStatus))
         }
     }
 
