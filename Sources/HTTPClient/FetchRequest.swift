@@ -91,10 +91,7 @@ public enum FetchResult: Equatable, Sendable {
 
 extension SystemError {
     /// Whether a failed dial is for want of something on this node: descriptors, memory, ports.
-    public var isLocal: Bool { Self.outOfDescriptors.contains(code) || code == Self.noLocalPort }
-
-    /// EADDRNOTAVAIL: every local port towards the peer is in use.
-    private static let noLocalPort: Int32 = 99
+    public var isLocal: Bool { isShortage }
 }
 
 extension String {

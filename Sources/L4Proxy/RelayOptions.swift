@@ -1,3 +1,5 @@
+public import Reactor
+
 /// Settings of relayed connections. Times are nanoseconds.
 public struct RelayOptions: Sendable {
     /// For one dial.
@@ -16,7 +18,9 @@ public struct RelayCounters: Sendable {
     public var sessionsOpen: UInt64 = 0
     /// Ended because no instance could be reached.
     public var sessionsRefused: UInt64 = 0
+    /// Dials that failed, those of `shortages` included.
     public var dialFailures: UInt64 = 0
+    public var shortages = ShortageCounters()
     public var idleTimeouts: UInt64 = 0
     public var resets: UInt64 = 0
     public var bytesFromClients: UInt64 = 0

@@ -60,7 +60,11 @@ final class RelaySession {
 
     private func dialFailed(_ error: SystemError) {
         worker.counters.dialFailures += 1
-        if let endpoint, !error.isShortage { worker.dialed(endpoint, error) }
+        if let shortage = error.shortage {
+            worker.counters.shortages.count(shortage)
+        } else if let endpoint {
+            worker.dialed(endpoint, error)
+        }
         instance?.close(worker.loop)
         instance = nil
         dial()

@@ -34,6 +34,17 @@ struct ErrorResponse {
         ErrorResponse(status, "destination_not_found", "no route for this host and path")
     }
 
+    /// meshd itself could not dial.
+    static func shortage(_ shortage: Shortage) -> ErrorResponse {
+        let details: StaticString =
+            switch shortage {
+            case .descriptors: "out of descriptors"
+            case .localPorts: "out of local ports"
+            case .memory: "out of kernel memory"
+            }
+        return ErrorResponse(503, "proxy_internal_error", details)
+    }
+
     static func badResponse(_ error: MessageError) -> ErrorResponse {
         ErrorResponse(502, "http_protocol_error", error.reason)
     }

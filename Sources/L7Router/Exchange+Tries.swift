@@ -44,9 +44,11 @@ extension Exchange {
             return dialRefused(error)
         }
         let connection = InstanceConnection(Transport(socket), picked, worker)
-        guard (try? loop.attach(connection, socket)) != nil else {
+        do {
+            try loop.attach(connection, socket)
+        } catch {
             connection.close()
-            return refuse(.overloaded)
+            return dialRefused(error)
         }
         instance = connection
         connection.exchange = self
@@ -65,11 +67,15 @@ extension Exchange {
         guard let endpoint else { return }
         worker.counters.dialFailures += 1
         // A shortage of our own says nothing about the instance.
-        if !error.isShortage { worker.dialed(endpoint, error) }
+        if let shortage = error.shortage {
+            worker.counters.shortages.count(shortage)
+        } else {
+            worker.dialed(endpoint, error)
+        }
         lastFailure = Self.answer(error)
         tried.insert(endpoint.id)
         guard dials < worker.options.dialAttempts else { return refuse(lastFailure) }
-        tryAgain()
+        connect()
     }
 
     /// The connection broke before the response's head. The request may go elsewhere if it never reached the instance,
@@ -89,11 +95,13 @@ extension Exchange {
         if let endpoint {
             if wasReused { worker.pool.close(endpoint) } else { tried.insert(endpoint.id) }
         }
-        tryAgain()
+        sendAgain()
     }
 
-    private func tryAgain() {
+    /// Sends the request once more. It may take as many dials as the first time.
+    private func sendAgain() {
         repeats += 1
+        dials = 0
         worker.counters.retries += 1
         (requestIsBegun, requestIsSent, requestIsBroken) = (false, false, false)
         request.rewind()
@@ -101,10 +109,11 @@ extension Exchange {
     }
 
     private static func answer(_ error: SystemError) -> ErrorResponse {
-        switch error.code {
+        if let shortage = error.shortage { return .shortage(shortage) }
+        return switch error.code {
         case SystemError.timedOut: .connectionTimeout
         case SystemError.connectionRefused, SystemError.connectionReset: .connectionRefused
-        default: error.isShortage ? .overloaded : .connectionFailed
+        default: .connectionFailed
         }
     }
 }

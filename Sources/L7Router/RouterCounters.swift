@@ -1,3 +1,5 @@
+public import Reactor
+
 /// What one worker has counted. Plain values: written by the worker, copied to whoever asks.
 public struct RouterCounters: Sendable {
     /// Upper bounds of the latency histogram in nanoseconds; the last bucket has none.
@@ -15,8 +17,11 @@ public struct RouterCounters: Sendable {
     public var responses: (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
     /// Answers that meshd made itself.
     public var madeHere: UInt64 = 0
+    /// Requests sent again; a dial that failed is none.
     public var retries: UInt64 = 0
+    /// Dials that failed, those of `shortages` included.
     public var dialFailures: UInt64 = 0
+    public var shortages = ShortageCounters()
     public var malformedRequests: UInt64 = 0
     public var malformedResponses: UInt64 = 0
     public var clientAborts: UInt64 = 0

@@ -35,6 +35,41 @@ import Testing
         try demand(used < seconds / 2, "used \(used) s of processor time in \(seconds) s")
     }
 
+    @Test func dialWithoutADescriptorSaysSo() throws {
+        try Web.with([try HTTPInstance("web")], workers: 1) { mesh in
+            let client = try mesh.client()
+            // Once it has been answered it has its descriptor; nothing else is opened afterwards.
+            try demandEqual(try client.exchange(host: "nobody.example").status, 404, "a first request")
+            let taken = try self.openDescriptors(mesh)
+            let limit = (0...).first { !taken.contains($0) } ?? 0
+            let arguments = ["--pid", "\(mesh.pid)", "--nofile=\(limit):"]
+            let set = try ChildProcess("/usr/bin/prlimit", arguments, files: mesh.directory.path + "/prlimit")
+            try demandEqual(try set.waitExit(), 0, "prlimit: \(set.errors)")
+            let response = try client.exchange(host: Web.host)
+            try demandEqual(response.status, 503, "status")
+            let reason = response.proxyStatus ?? "none"
+            try demand(reason.contains("out of descriptors"), "Proxy-Status \(reason)")
+            let more = ["--pid", "\(mesh.pid)", "--nofile=1024:"]
+            let back = try ChildProcess("/usr/bin/prlimit", more, files: mesh.directory.path + "/prlimit")
+            try demandEqual(try back.waitExit(), 0, "prlimit: \(back.errors)")
+            try demandEqual(try mesh.metric("meshd_dial_shortages_total", "of=\"descriptors\""), 1, "counted")
+            try demandEqual(try client.exchange(host: Web.host).status, 200, "afterwards")
+        }
+    }
+
+    private func openDescriptors(_ mesh: MeshProcess) throws -> Set<Int> {
+        guard let folder = opendir("/proc/\(mesh.pid)/fd") else { throw Failure("no descriptors of \(mesh.pid)") }
+        defer { closedir(folder) }
+        var numbers: Set<Int> = []
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if let number = Int(name) { numbers.insert(number) }
+        }
+        return numbers
+    }
+
     @Test func webListenerAtTheLimitServesAgainToo() throws {
         let instance = try HTTPInstance("web")
         try withMesh(Catalogue([.web("web", Web.host, [instance])]), .init(descriptorLimit: 96)) { mesh in

@@ -72,6 +72,22 @@ import Testing
         }
     }
 
+    @Test func failedDialsDoNotUseUpTheRetries() throws {
+        // Round robin takes them in this order: from the dead one on, one dial fails and one request is sent again.
+        let instances = try [
+            HTTPInstance("dead"), HTTPInstance("bad", Behave.resets), HTTPInstance("good"),
+        ].sorted { $0.address < $1.address }
+        try demandEqual(instances.map(\.name), ["dead", "bad", "good"], "order")
+        instances[0].stop()
+        try Web.with(instances, ["--retries", "1"], workers: 1) { mesh in
+            for number in 0..<6 { try demandEqual(try mesh.get(Web.host).text, "good", "request \(number)") }
+            let repeated = Double(instances[1].requests.count)
+            try demand(repeated > 0, "the bad instance was tried")
+            try demandEqual(try mesh.metric("meshd_http_retries_total"), repeated, "requests sent again")
+            try demand(try mesh.metric("meshd_upstream_dial_failures_total") ?? 0 > 0, "a dial failed")
+        }
+    }
+
     @Test func requestOnAConnectionTheInstanceClosedMeanwhileIsRetried() throws {
         // Every second request of a connection meets a close instead of an answer, as when a keep-alive ends just then.
         try Web.with({ exchange in

@@ -21,10 +21,45 @@ public struct SystemError: Error, Hashable, CustomStringConvertible {
     public static let connectionReset = ECONNRESET
     public static let timedOut = ETIMEDOUT
 
-    public static let outOfDescriptors: Set<Int32> = [EMFILE, ENFILE, ENOBUFS, ENOMEM]
+    /// What the machine, not the peer, is short of; `nil` where it is another failure.
+    public var shortage: Shortage? {
+        switch code {
+        case EMFILE, ENFILE: .descriptors
+        case EADDRNOTAVAIL: .localPorts
+        // ENOSPC: epoll_ctl at the limit of watched descriptors.
+        case ENOBUFS, ENOMEM, ENOSPC: .memory
+        default: nil
+        }
+    }
 
-    /// The machine, not the peer, is short of something: descriptors, memory, or local ports.
-    public var isShortage: Bool { Self.outOfDescriptors.contains(code) || code == EADDRNOTAVAIL }
+    public var isShortage: Bool { shortage != nil }
+}
+
+/// What a machine may be short of when it dials.
+public enum Shortage: Sendable, Hashable, CaseIterable {
+    /// Of the process or of the system.
+    case descriptors
+    /// No source port is free towards the address dialled.
+    case localPorts
+    /// Of the kernel.
+    case memory
+}
+
+/// Dials that a shortage kept from being made. Numbers only grow.
+public struct ShortageCounters: Sendable {
+    public private(set) var descriptors: UInt64 = 0
+    public private(set) var localPorts: UInt64 = 0
+    public private(set) var memory: UInt64 = 0
+
+    public init() {}
+
+    public mutating func count(_ shortage: Shortage) {
+        switch shortage {
+        case .descriptors: descriptors += 1
+        case .localPorts: localPorts += 1
+        case .memory: memory += 1
+        }
+    }
 }
 
 /// What became of a `recv` or `send` on a non-blocking descriptor.

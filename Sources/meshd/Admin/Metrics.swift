@@ -3,6 +3,7 @@ import HealthProber
 import L4Proxy
 import L7Router
 import MeshCore
+import Reactor
 
 /// The metrics page (Prometheus text exposition format 0.0.4). Every metric's name is here and nowhere else.
 enum Metrics {
@@ -16,6 +17,7 @@ enum Metrics {
         registries(state, &page)
         probes(state, &page)
         limits(state, &page)
+        shortages(state.reports, &page)
         if let dns = state.dns { names(dns, &page) }
         return page.text
     }
@@ -43,6 +45,18 @@ enum Metrics {
             Double(probes.probesNotMade))
     }
 
+    private static func shortages(_ reports: [WorkerReport], _ page: inout MetricsText) {
+        func sum(_ field: (ShortageCounters) -> UInt64) -> Double {
+            Double(reports.reduce(0) { $0 + field($1.http.shortages) + field($1.relay.shortages) })
+        }
+        page.counter(
+            "meshd_dial_shortages_total", "Dials not made for want of something of this machine's.",
+            [
+                (["of": "descriptors"], sum(\.descriptors)), (["of": "local_ports"], sum(\.localPorts)),
+                (["of": "memory"], sum(\.memory)),
+            ])
+    }
+
     private static func http(_ all: [RouterCounters], _ page: inout MetricsText) {
         func sum(_ field: (RouterCounters) -> UInt64) -> Double { Double(all.reduce(0) { $0 + field($1) }) }
         page.counter("meshd_http_connections_total", "Client connections accepted.", sum(\.connectionsAccepted))
@@ -56,7 +70,7 @@ enum Metrics {
                 (["class": "5xx"], sum(\.responses.4)),
             ])
         page.counter("meshd_http_answers_made_total", "Answers that meshd made itself.", sum(\.madeHere))
-        page.counter("meshd_http_retries_total", "Requests tried on another instance or connection.", sum(\.retries))
+        page.counter("meshd_http_retries_total", "Requests sent again.", sum(\.retries))
         page.counter("meshd_http_malformed_requests_total", "Requests refused as malformed.", sum(\.malformedRequests))
         page.counter(
             "meshd_http_malformed_responses_total", "Responses refused as malformed.", sum(\.malformedResponses))
