@@ -148,4 +148,50 @@ import Testing
             }
         }
     }
+
+    @Test func failuresWithAnotherWorkersSuccessBetweenDoNotEject() throws {
+        // Without keep-alive each request is a dial.
+        let instance = try HTTPInstance(
+            "a",
+            { exchange in
+                try exchange.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\na")
+                return .close
+            })
+        try Web.with([instance]) { mesh in
+            let clients = try self.clientOfEachWorker(mesh)
+            for round in 0..<5 {
+                instance.stop()
+                let failed = try clients[0].exchange(host: Web.host)
+                let reason = failed.proxyStatus ?? "none"
+                try demand(failed.isMade(because: ProxyError.refused), "round \(round): \(reason)")
+                try instance.start()
+                // The second answer says that all workers have heard what the control loop knew before the first.
+                for _ in 0..<2 { _ = try mesh.adminGet("/metrics") }
+                try demandEqual(try clients[1].exchange(host: Web.host).text, "a", "round \(round), the other worker")
+            }
+            try demandEqual(try mesh.state(of: instance.address), "healthy", "state")
+        }
+    }
+
+    /// Connections of which the first belongs to one worker and the second to another.
+    private func clientOfEachWorker(_ mesh: MeshProcess) throws -> [HTTPTestClient] {
+        func connections() throws -> [Int] {
+            guard case .array(let workers)? = try mesh.status()["workers"] else { throw Failure("no workers") }
+            return workers.map { if case .number(let count)? = $0["connections"] { Int(count) } else { 0 } }
+        }
+        var found: [Int: HTTPTestClient] = [:]
+        // Kept, so that none is closed while they are counted.
+        var opened: [HTTPTestClient] = []
+        defer { opened = [] }
+        var before = try connections()
+        for _ in 0..<64 where found.count < 2 {
+            let client = try mesh.client()
+            try eventually("the connection is accepted") { try connections() != before }
+            let after = try connections()
+            opened.append(client)
+            if let worker = after.indices.first(where: { after[$0] > before[$0] }) { found[worker] = client }
+            before = after
+        }
+        return try (0..<2).map { try #require(found[$0]) }
+    }
 }

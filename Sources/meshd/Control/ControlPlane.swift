@@ -28,6 +28,8 @@ final class ControlPlane: Handler {
     private var workerFailures: [[ListenerFailure]]
     /// Failures that were logged: trying again is no news.
     private var warned: Set<ListenerFailure> = []
+    /// Endpoints with failed dials and no success since.
+    private var watchedDials: Set<Int32> = []
     private var dirty: Set<String> = []
     private var lastCompile: UInt64 = 0
     private var isRetryingListeners = false
@@ -74,10 +76,16 @@ final class ControlPlane: Handler {
     }
 
     func dialFailed(_ id: Int32, _ cause: String) {
-        if let owner = compiler.endpointOwner(id) { prober.dialsFailed(owner.instance, count: 1, cause: cause) }
+        guard let owner = compiler.endpointOwner(id) else { return }
+        // The first of a row: from now on a success is news on every worker.
+        if watchedDials.insert(id).inserted {
+            for worker in workers { worker.post(.watchDials(id: id)) }
+        }
+        prober.dialsFailed(owner.instance, count: 1, cause: cause)
     }
 
     func dialSucceeded(_ id: Int32) {
+        watchedDials.remove(id)
         if let owner = compiler.endpointOwner(id) { prober.dialSucceeded(owner.instance) }
     }
 
@@ -103,6 +111,7 @@ final class ControlPlane: Handler {
         snapshot = compiler.compile(catalogue, dirty: services) { [prober] in prober!.state($0) }
         lastCompile = loop.nowNanoseconds
         compileNanoseconds = MonotonicClock.nowNanoseconds() - start
+        if !watchedDials.isEmpty { watchedDials = watchedDials.filter { compiler.endpointOwner($0) != nil } }
         checkAddresses()
         post()
         compiled(snapshot)

@@ -9,6 +9,8 @@ enum WorkerMessage: Sendable {
     /// Route by this snapshot; do not listen on the blocked addresses, which other programs hold.
     case install(Snapshot, blocked: Set<SocketAddress>)
     case report(ticket: UInt64)
+    /// A dial to this endpoint failed on some worker: tell of the next one that succeeds.
+    case watchDials(id: Int32)
     /// Stop accepting; say `drained` when nothing is in flight any more.
     case drain
     /// Close what is left and end.

@@ -54,6 +54,7 @@ final class Worker {
         switch message {
         case .install(let snapshot, let blocked): install(snapshot, blocked)
         case .report(let ticket): report(ticket)
+        case .watchDials(let id): dials.watch(id)
         case .drain: drain()
         case .stop: stop()
         }
@@ -63,6 +64,7 @@ final class Worker {
         balancer.install(snapshot)
         let failures = listeners.install(snapshot.listeners.filter { !blocked.contains($0.address) })
         http.snapshotChanged()
+        dials.forgetGone(snapshot)
         plan.control.post(.installed(worker: plan.index, generation: snapshot.generation, failures: failures))
     }
 
@@ -89,22 +91,5 @@ final class Worker {
         relay.closeAll()
         accessLog?.flush()
         loop.stop()
-    }
-}
-
-/// Passes on what dials tell of instances: each failure, and the first success after one.
-final class DialWatch {
-    private let control: Mailbox<ControlMessage>
-    private var failing: Set<Int32> = []
-
-    init(_ control: Mailbox<ControlMessage>) { self.control = control }
-
-    func dialed(_ endpoint: Endpoint, _ failure: SystemError?) {
-        if let failure {
-            failing.insert(endpoint.id)
-            control.post(.dialFailed(id: endpoint.id, cause: "\(failure)"))
-        } else if !failing.isEmpty, failing.remove(endpoint.id) != nil {
-            control.post(.dialSucceeded(id: endpoint.id))
-        }
     }
 }
