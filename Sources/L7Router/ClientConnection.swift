@@ -189,9 +189,11 @@ final class ClientConnection: Handler {
 
     /// Answers without an exchange, then ends the connection.
     func answer(_ response: ErrorResponse) {
+        guard let made = output.append(response, closes: true, isHead: false, worker.loop.buffers) else {
+            return close()
+        }
         worker.counters.madeHere += 1
-        worker.counters.countResponse(response.status)
-        guard output.append(response, closes: true, isHead: false, worker.loop.buffers) else { return close() }
+        worker.counters.countResponse(made.answer.status)
         flushAlone()
     }
 
@@ -222,16 +224,17 @@ final class ClientConnection: Handler {
     private func discardInput() {
         var discarded = 0
         while discarded < Self.lingerBytes {
-            guard case .bytes(let isDrained) = fillInput() else { break }
-            discarded += input.raw.count
-            input.consumeRaw(input.raw.count)
-            if isDrained && !sawPeerClose { return input.release(worker.loop.buffers) }
+            switch socket.discard() {
+            // Ended or failed.
+            case .count(0), .failed: return close()
+            case .count(let count): discarded += count
+            case .wouldBlock:
+                isReadable = false
+                return
+            }
         }
-        input.release(worker.loop.buffers)
         // A client that goes on sending is heard out, until the linger time has passed.
-        if discarded >= Self.lingerBytes { return worker.loop.requeue(self) }
-        // Ended, failed, or no buffer to read into.
-        if inputEnded || isReadable { close() }
+        worker.loop.requeue(self)
     }
 
     /// Ends the connection at once.

@@ -89,13 +89,37 @@ struct ErrorResponse {
     }
 }
 
+/// The answer of a worker that has no buffer even for an answer: constant bytes, with the end of the connection.
+private enum BufferlessAnswer {
+    static let text: StaticString = """
+        HTTP/1.1 503 Service Unavailable\r
+        Content-Type: text/plain\r
+        Proxy-Status: meshd; error=proxy_internal_response; details="out of buffers"\r
+        Content-Length: 40\r
+        Connection: close\r
+        \r
+        503 Service Unavailable: out of buffers
+
+        """
+    static let bodyCount = 40
+}
+
 extension OutputBuffer {
-    /// Renders the answer; `false` where no buffer can be had.
-    mutating func append(_ response: ErrorResponse, closes: Bool, isHead: Bool, _ pool: BufferPool) -> Bool {
-        guard var writer = writer(pool) else { return false }
+    /// Renders the answer.
+    ///
+    /// - Returns: the answer that the client gets: this one, or, where no buffer can be had, `overloaded`, which ends
+    ///   the connection. `nil` where there is no room behind what already waits.
+    mutating func append(
+        _ response: ErrorResponse, closes: Bool, isHead: Bool, _ pool: BufferPool
+    ) -> (answer: ErrorResponse, closes: Bool)? {
+        guard var writer = writer(pool) else {
+            let text = BufferlessAnswer.text
+            show(text, count: text.utf8CodeUnitCount - (isHead ? BufferlessAnswer.bodyCount : 0))
+            return (.overloaded, true)
+        }
         response.write(to: &writer, closes: closes, isHead: isHead)
-        guard !writer.hasOverflowed else { return false }
+        guard !writer.hasOverflowed else { return nil }
         commit(writer)
-        return true
+        return (response, closes)
     }
 }

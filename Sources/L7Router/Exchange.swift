@@ -128,14 +128,14 @@ final class Exchange {
         dropInstance()
         // An unread body would be taken for the next request.
         let closes = !clientKeepsAlive || worker.isDraining || !requestBody.isFinished
-        status = answer.status
-        worker.counters.madeHere += 1
-        accessLine.error = answer.error
         request.release(buffers)
-        guard client.output.append(answer, closes: closes, isHead: method == .head, buffers) else {
+        guard let made = client.output.append(answer, closes: closes, isHead: method == .head, buffers) else {
             return client.close()
         }
-        clientKeepsAlive = !closes
+        worker.counters.madeHere += 1
+        status = made.answer.status
+        accessLine.error = made.answer.error
+        clientKeepsAlive = !made.closes
         responseBody = BodyDecoder(.none)
         response = .body
         pumpResponse()

@@ -27,6 +27,11 @@ struct OutputBuffer {
 
     mutating func commit(_ writer: HeadWriter) { end = Int32(truncatingIfNeeded: writer.count) }
 
+    /// Shows constant bytes, which need no lease. Only while it is empty.
+    mutating func show(_ text: StaticString, count: Int) {
+        (buffer, start, end) = (.constant(text), 0, Int32(truncatingIfNeeded: count))
+    }
+
     /// Takes over `run` if there is room for the whole of it.
     mutating func absorb(_ run: UnsafeRawBufferPointer) -> Bool {
         guard let buffer, let source = run.baseAddress, buffer.capacity - Int(end) >= run.count else { return false }

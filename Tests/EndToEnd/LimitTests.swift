@@ -143,6 +143,34 @@ import Testing
         }
     }
 
+    @Test func withoutABufferTheAnswerIsStillGiven() throws {
+        try Web.with([try HTTPInstance("web")], ["--buffer-limit-mib", "1"], workers: 1) { mesh in
+            // Each unfinished head holds a buffer; 64 are all there are.
+            var holders = try (0..<64).map { _ in try mesh.client() }
+            for holder in holders { try holder.connection.send("GET / HTTP/1.1\r\nHost: ") }
+            try eventually("all buffers are leased") {
+                try mesh.metric("meshd_worker_buffer_bytes") == 1_048_576
+            }
+            for _ in 0..<20 {
+                let client = try mesh.client()
+                try client.send(host: Web.host)
+                let response = try client.readResponse()
+                try demandEqual(response.status, 503, "status")
+                try demandEqual(response.proxyStatus, Self.outOfBuffers, "Proxy-Status")
+                try demandEqual(response.text, "503 Service Unavailable: out of buffers\n", "body")
+                try demandEqual(response.head["Connection"], "close", "Connection")
+                try demand(client.connection.isClosedByPeer(), "closed")
+            }
+            try demand(try mesh.metric("meshd_buffers_refused_total") ?? 0 >= 20, "counted")
+            for holder in holders { holder.close() }
+            holders = []
+            try eventually("it serves again") { try mesh.get(Web.host).status == 200 }
+            try demandEqual(try mesh.metric("meshd_worker_buffer_bytes"), 0, "buffers afterwards")
+        }
+    }
+
+    private static let outOfBuffers = "meshd; error=proxy_internal_response; details=\"out of buffers\""
+
     @Test func largeHeadOfAnAnswerIsABadGateway() throws {
         let answer =
             "HTTP/1.1 200 OK\r\nX-Large: \(String(repeating: "a", count: 400_000))\r\nContent-Length: 0\r\n\r\n"

@@ -2,6 +2,11 @@
 public struct Buffer {
     public let base: UnsafeMutableRawPointer
     public let capacity: Int
+
+    /// Constant bytes in the place of a lease. It has no room to write into, and giving it back does nothing.
+    public static func constant(_ text: StaticString) -> Buffer {
+        Buffer(base: UnsafeMutableRawPointer(mutating: text.utf8Start), capacity: 0)
+    }
 }
 
 /// Buffers of two sizes for one loop. A connection leases one while bytes are pending and holds none while idle.
@@ -49,6 +54,7 @@ public final class BufferPool {
     }
 
     public func giveBack(_ buffer: Buffer) {
+        guard buffer.capacity > 0 else { return }
         leased -= buffer.capacity
         if buffer.capacity == Self.smallCapacity {
             if freeSmall.count < Self.keptSmall { return freeSmall.append(buffer.base) }
