@@ -4,8 +4,7 @@ SWIFT ?= swift
 PREFIX ?= /usr/local
 BUILD_PACKAGES = libyaml-dev libnghttp2-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) curl bind9-dnsutils haproxy nginx libnginx-mod-stream wrk python3 python3-websockets \
-	python3-grpcio \
-	procps strace
+	python3-grpcio procps strace gcc libssl-dev openssl nghttp2-client nghttp2-server
 BINARY = .build/release/meshd
 SOURCES = Package.swift Sources Tests perf/allocations
 FUZZ_SECONDS ?= 60
@@ -42,6 +41,7 @@ alloc: test-packages build
 
 # Compares with real peers in one run and writes perf/RESULTS.md.
 perf: test-packages build
+	perf/install
 	perf/run
 
 # The same with tiny inputs, so that the harness cannot rot.

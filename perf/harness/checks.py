@@ -1,6 +1,7 @@
 """Is the answer right, and does it come from every instance? Asked before anything is measured."""
 
 import http.client
+import ssl
 
 from . import layout, origins
 from .errors import HarnessError
@@ -9,10 +10,31 @@ _TRIES = 64
 _ALL = frozenset(range(1, origins.COUNT + 1))
 
 
+class _TLSConnection(http.client.HTTPConnection):
+    """TLS 1.3 to 127.0.0.1 under the benchmark's name, the certificate verified."""
+
+    def __init__(self, port, chain):
+        super().__init__("127.0.0.1", port, timeout=10)
+        self._context = ssl.create_default_context(cafile=chain)
+        self._context.minimum_version = ssl.TLSVersion.TLSv1_3
+        self._context.set_alpn_protocols(["http/1.1"])
+
+    def connect(self):
+        super().connect()
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=layout.HOST)
+
+
+def _connection(running, port):
+    certificate = running.layout.front.certificate
+    if certificate:
+        return _TLSConnection(port, certificate.chain)
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+
 def ask(running, port, path, host, close=False, connection=None):
     """One GET; returns (status, X-Instance or None, body)."""
     own = connection is None
-    connection = connection or http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = connection or _connection(running, port)
     try:
         headers = {"Host": host}
         if close:
@@ -32,7 +54,7 @@ def check_answers(running, path, host=layout.HOST, expected=_ALL, keep_alive=Tru
     over one connection (`keep_alive`) or over a new one each time."""
     seen = set()
     for port in running.ports:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10) if keep_alive else None
+        connection = _connection(running, port) if keep_alive else None
         for _ in range(_TRIES if running.peer.has_process else 1):
             seen.add(_right_answer(running, port, path, host, connection))
             if seen == expected:

@@ -9,7 +9,8 @@ import signal
 import sys
 import tempfile
 
-from . import allocations, machine, report, scenarios, syscalls
+from . import allocations, envoy, machine, report, rounds, scenarios, syscalls
+from .envoy import Envoy
 from .errors import HarnessError
 from .haproxy import HAProxy
 from .meshd import Meshd
@@ -22,6 +23,7 @@ from .samples import quiet
 _PERF = pathlib.Path(__file__).resolve().parent.parent
 _CHECK_SECONDS = 0.3
 _CHECK_IDLE = 200
+_PEERS = ("meshd", "haproxy", "nginx", "envoy", "floor")
 
 
 def main():
@@ -43,14 +45,14 @@ def _interrupt(*_):
 
 
 def _parse_options():
-    parser = argparse.ArgumentParser(prog="perf/run", description="Measures meshd beside haproxy, nginx and no proxy.")
+    parser = argparse.ArgumentParser(prog="perf/run", description="Measures meshd beside its peers and no proxy.")
     names = [scenario.name for scenario in scenarios.ALL]
     parser.add_argument("--scenario", action="append", choices=names, help="only this one (repeatable)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--spare-rounds", type=int, default=5,
                         help="at most so many more, in place of rounds that other programs disturbed")
     parser.add_argument("--seconds", type=float, default=3, help="of load for each proxy in each round")
-    parser.add_argument("--peers", default="meshd,haproxy,nginx,floor", help="comma-separated")
+    parser.add_argument("--peers", help=f"comma-separated (default: {','.join(_PEERS)}, envoy where it is installed)")
     parser.add_argument("--meshd", default=str(_PERF.parent / ".build/release/meshd"), help="the program to measure")
     parser.add_argument("--output", help="write the report here (default: perf/RESULTS.md after a full run)")
     parser.add_argument("--check", action="store_true", help="tiny inputs: does the harness work? writes no report")
@@ -66,8 +68,12 @@ def _parse_options():
 
 
 def _peers(options):
-    known = {"meshd": lambda: Meshd(options.meshd), "haproxy": HAProxy, "nginx": Nginx, "floor": Floor}
-    names = [name for name in options.peers.split(",") if name]
+    known = {"meshd": lambda: Meshd(options.meshd), "haproxy": HAProxy, "nginx": Nginx, "envoy": Envoy,
+             "floor": Floor}
+    names = list(_PEERS) if options.peers is None else [name for name in options.peers.split(",") if name]
+    if options.peers is None and envoy.program() is None:
+        print("perf: envoy is left out: it is not installed (perf/install installs it)", file=sys.stderr)
+        names.remove("envoy")
     for name in names:
         if name not in known:
             raise HarnessError(f"unknown peer {name}: choose from {', '.join(known)}")
@@ -94,7 +100,7 @@ def _run(options):
         results = {}
         for scenario in chosen:
             try:
-                results[scenario.name] = scenarios.run(scenario, supervisor, peers, instances, settings, _progress)
+                results[scenario.name] = rounds.run(scenario, supervisor, peers, instances, settings, _progress)
             except HarnessError as error:
                 raise HarnessError(f"{scenario.name}: {error}") from error
     _publish(options, chosen, results, facts)
@@ -113,6 +119,7 @@ def _claim_machine():
 def _facts(peers, options):
     versions = [f"{peer.name} {peer.version()}" for peer in peers if peer.has_process]
     versions.append(" ".join(first_line([find_program("wrk"), "-v"]).split()[:2]))
+    versions.append(first_line([find_program("h2load"), "--version"]).replace("/", " "))
     return (
         ("machine", machine.describe()),
         ("versions", ", ".join(versions)),
@@ -141,7 +148,7 @@ def _progress(scenario, number, last):
 def _publish(options, chosen, results, facts):
     """Prints the report; a full run also writes RESULTS.md, a partial one only where --output says."""
     text = report.document(chosen, results, facts)
-    full = len(chosen) == len(scenarios.ALL) and "meshd" in options.peers.split(",")
+    full = len(chosen) == len(scenarios.ALL) and "meshd" in (options.peers or "meshd").split(",")
     path = options.output or (str(_PERF / "RESULTS.md") if full else None)
     if options.check:
         print(f"perf: {len(results)} scenarios checked")

@@ -7,12 +7,13 @@ from . import samples
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """`field` of a Sample must be at most `limit`: a ratio to haproxy, or bytes where `absolute`."""
+    """`field` of a Sample must be at most `limit`: a ratio to `reference`, or bytes where `absolute`."""
 
     scenario: str
     field: str
     limit: float
     absolute: bool = False
+    reference: str = "haproxy"
 
 
 ALL = (
@@ -23,8 +24,14 @@ ALL = (
     Goal("tcp-conn", "cpu_per_request", 0.95),
     Goal("body1m", "cpu_per_gib", 0.60),
     Goal("tcp-bulk", "cpu_per_gib", 0.60),
+    Goal("tls-keepalive", "cpu_per_request", 0.95),
+    Goal("tls-full", "cpu_per_request", 0.95),
+    Goal("tls-resumed", "cpu_per_request", 0.85),
+    Goal("h2-tls", "cpu_per_request", 1.00),
+    Goal("h2-clear", "cpu_per_request", 1.00),
     Goal("idle-http", "bytes_per_connection", 600, absolute=True),
     Goal("idle-tcp", "bytes_per_connection", 1536, absolute=True),
+    Goal("idle-tls", "bytes_per_connection", 1.00, reference="nginx"),
 )
 
 
@@ -40,7 +47,7 @@ class Verdict:
         return self.value <= self.goal.limit
 
 
-def judge(results, name="meshd", reference="haproxy"):
+def judge(results, name="meshd"):
     """A verdict for each goal that the results (scenario name → peer name → samples) can answer."""
     verdicts = []
     for goal in ALL:
@@ -50,6 +57,6 @@ def judge(results, name="meshd", reference="haproxy"):
         if goal.absolute:
             values = [getattr(sample, goal.field) for sample in found[name]]
             verdicts.append(Verdict(goal, samples.median(found[name], goal.field), min(values), max(values)))
-        elif compared := samples.ratio(found[name], found.get(reference, []), goal.field):
+        elif compared := samples.ratio(found[name], found.get(goal.reference, []), goal.field):
             verdicts.append(Verdict(goal, compared.median, compared.low, compared.high))
     return verdicts

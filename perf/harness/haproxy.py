@@ -32,20 +32,28 @@ class HAProxy(Peer):
         text = _GLOBAL.format(mode=layout.mode)
         if layout.mode == "http":
             text += _HTTP_DEFAULTS
-        text += f"\nfrontend front\n    bind 127.0.0.1:{port}\n"
+        text += f"\nfrontend front\n    bind 127.0.0.1:{port}{_binding(layout.front)}\n"
         if layout.mode == "http":
-            text += "    http-request set-header X-Forwarded-Proto http\n"
+            text += f"    http-request set-header X-Forwarded-Proto {layout.front.scheme}\n"
         text += _choice(folder, layout)
         for pool in layout.pools:
             text += f"\nbackend {pool.name}\n    balance roundrobin\n"
             for index, instance in enumerate(pool.ports):
-                text += f"    server i{index} 127.0.0.1:{instance}\n"
+                text += f"    server i{index} 127.0.0.1:{instance}{' proto h2' if layout.upstream_http2 else ''}\n"
         path = write_file(folder, "haproxy.cfg", text)
         return [find_program("haproxy"), "-db", "-q", "-f", path]
 
     def version(self):
         found = re.search(r"version (\S+)", first_line([find_program("haproxy"), "-v"]))
         return found.group(1) if found else "unknown"
+
+
+def _binding(front):
+    """What follows the listener's address."""
+    if front.certificate:
+        tickets = "" if front.tickets else " no-tls-tickets"
+        return f" ssl crt {front.certificate.pair} alpn h2,http/1.1 ssl-min-ver TLSv1.3{tickets}"
+    return " proto h2" if front.http2 else ""
 
 
 def _choice(folder, layout):

@@ -46,10 +46,11 @@ class TCPOrigins:
 def measure(supervisor, peer, wanted_layout, count):
     """Starts the peer afresh, opens `count` connections after a warm-up, and compares its resident size."""
     running = peer.start(supervisor, wanted_layout)
+    certificate = wanted_layout.front.certificate
     client = supervisor.start(
         "idle-client",
-        [sys.executable, os.path.join(_HERE, "idle_client.py"), wanted_layout.mode, str(running.port), str(count),
-         str(_WARM)],
+        [sys.executable, os.path.join(_HERE, "idle_client.py"), "https" if certificate else wanted_layout.mode,
+         str(running.port), str(count), str(_WARM), *([certificate.chain] if certificate else [])],
         LOAD_CORE, supervisor.folder("idle-client"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )
     _answer(client)

@@ -21,11 +21,28 @@ class Pool:
 
 
 @dataclasses.dataclass(frozen=True)
+class Front:
+    """How clients speak to the proxy: over TLS 1.3 where there is a certificate (see certificate.py), with session
+    tickets or without; over HTTP/2, in clear with prior knowledge, or over HTTP/1.1."""
+
+    certificate: object = None
+    tickets: bool = True
+    http2: bool = False
+
+    @property
+    def scheme(self):
+        return "https" if self.certificate else "http"
+
+
+@dataclasses.dataclass(frozen=True)
 class Layout:
-    """`mode` is "http" (exchanges are balanced) or "tcp" (connections are relayed; exactly one pool)."""
+    """`mode` is "http" (exchanges are balanced) or "tcp" (connections are relayed; exactly one pool).
+    `upstream_http2`: the instances speak HTTP/2 in clear, and nothing else."""
 
     mode: str
     pools: tuple
+    front: Front = Front()
+    upstream_http2: bool = False
 
     @property
     def single(self):
@@ -38,8 +55,8 @@ WILDCARD = f"*.{HOST}"
 _POOL_COUNT = 10
 
 
-def single_pool(mode, ports):
-    return Layout(mode, (Pool("web", (HOST,), tuple(ports)),))
+def single_pool(mode, ports, front=Front(), upstream_http2=False):
+    return Layout(mode, (Pool("web", (HOST,), tuple(ports)),), front, upstream_http2)
 
 
 def thousand_hosts(ports):

@@ -22,12 +22,14 @@ class Meshd(Peer):
     def prepare(self, folder, layout, port):
         self._admin, unused = free_ports(2)
         catalogue = write_file(folder, "services.yaml", _catalogue(layout, port))
-        # The HTTP listener is not asked in the TCP scenarios, but it is always there.
-        web = port if layout.mode == "http" else unused
+        certificate = layout.front.certificate
+        # The HTTP listener is always there, also where the scenario asks another one. Session tickets are always on.
+        web = port if layout.mode == "http" and not certificate else unused
+        secure = ["--https", f"127.0.0.1:{port}", "--certificates", certificate.folder] if certificate else []
         return [
             self.program, "run", "--registry", f"file:{catalogue}", "--http", f"127.0.0.1:{web}",
             "--publish-address", "127.0.0.1", "--admin", f"127.0.0.1:{self._admin}", "--workers", "1",
-            "--state-dir", os.path.join(folder, "state"),
+            "--state-dir", os.path.join(folder, "state"), *secure,
         ]
 
     def ready(self, port):
@@ -53,6 +55,8 @@ def _catalogue(layout, port):
         if layout.mode == "http":
             lines.append("    labels:")
             lines.append(f'      mesh.routing.port_{_CONTAINER_PORT}: "{";".join(pool.hosts)}"')
+            if layout.upstream_http2:
+                lines.append("      mesh.protocol: h2c")
         else:
             lines.append(f'    ports: ["127.0.0.1:{port}:{_CONTAINER_PORT}"]')
         instances = ", ".join(f'"127.0.0.1:{instance}"' for instance in pool.ports)

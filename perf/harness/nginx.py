@@ -31,7 +31,20 @@ _PROXY = """            proxy_pass http://{pool};
             proxy_set_header Connection "";
             proxy_set_header Host $host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-            proxy_set_header X-Forwarded-Proto http;
+            proxy_set_header X-Forwarded-Proto {scheme};
+"""
+
+_GRPC = """            grpc_pass grpc://{pool};
+            grpc_set_header Host $host;
+            grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            grpc_set_header X-Forwarded-Proto {scheme};
+"""
+
+_TLS = """        ssl_certificate {chain};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.3;
+        ssl_session_cache off;
+        ssl_session_tickets {tickets};
 """
 
 
@@ -80,16 +93,27 @@ def _servers(pool):
 
 def _http(layout, port):
     text = ""
+    front = layout.front
+    passing = _GRPC if layout.upstream_http2 else _PROXY
+    kind = (" ssl" if front.certificate else "") + (" http2" if front.http2 else "")
     for index, pool in enumerate(layout.pools):
         text += f"    upstream {pool.name} {{\n{_servers(pool)}"
-        text += "        keepalive 128;\n        keepalive_requests 1000000000;\n    }\n"
+        # As many as requests in flight: 16 × 32 streams need a connection each.
+        text += "        keepalive 512;\n        keepalive_requests 1000000000;\n    }\n"
         default = " default_server backlog=4096" if layout.single else " backlog=4096" if index == 0 else ""
-        text += f"    server {{\n        listen 127.0.0.1:{port}{default};\n"
+        text += f"    server {{\n        listen 127.0.0.1:{port}{kind}{default};\n{_tls(front)}"
         text += f"        server_name {' '.join(pool.hosts)};\n"
-        text += f"        location / {{\n{_PROXY.format(pool=pool.name)}        }}\n    }}\n"
+        text += f"        location / {{\n{passing.format(pool=pool.name, scheme=front.scheme)}        }}\n    }}\n"
     if not layout.single:
         text += f"    server {{\n        listen 127.0.0.1:{port} default_server;\n        return 404;\n    }}\n"
     return text
+
+
+def _tls(front):
+    if front.certificate is None:
+        return ""
+    return _TLS.format(chain=front.certificate.chain, key=front.certificate.key,
+                       tickets="on" if front.tickets else "off")
 
 
 def _stream(pool, port):

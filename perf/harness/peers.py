@@ -23,7 +23,11 @@ class Peer:
         (port,) = free_ports(1)
         process = supervisor.start(self.name, self.prepare(folder, layout, port), PROXY_CORE, folder)
         process.wait_until(lambda: self.ready(port), "readiness")
-        return Running(self, process, [port])
+        return Running(self, process, [port], layout)
+
+    def missing(self, layout):
+        """What keeps the peer from serving the layout, in a few words; nothing where it can."""
+        return ""
 
     def prepare(self, folder, layout, port):
         """Writes what the proxy reads and returns its command line."""
@@ -39,11 +43,12 @@ class Peer:
 class Running:
     """A started peer: where to reach it and what it uses."""
 
-    def __init__(self, peer, process, ports):
+    def __init__(self, peer, process, ports, layout):
         self.peer = peer
         self.name = peer.name
         self.process = process
         self.ports = ports
+        self.layout = layout
 
     @property
     def port(self):
@@ -70,7 +75,12 @@ class Floor(Peer):
     has_process = False
 
     def start(self, supervisor, layout):
-        return Running(self, None, list(layout.pools[0].ports))
+        return Running(self, None, list(layout.pools[0].ports), layout)
+
+    def missing(self, layout):
+        if layout.front.certificate:
+            return "the instances do not speak TLS"
+        return "" if layout.front.http2 == layout.upstream_http2 else "the instances do not speak HTTP/2"
 
     def version(self):
         return "no proxy"

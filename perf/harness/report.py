@@ -97,7 +97,9 @@ def goals_table(results):
         if goal.absolute:
             cells = (f"≤ {goal.limit:,.0f} bytes", f"{verdict.value:,.0f} ({verdict.low:,.0f}…{verdict.high:,.0f})")
         else:
-            cells = (f"≤ {goal.limit:.2f} ×", f"{verdict.value:.2f} × ({verdict.low:.2f}…{verdict.high:.2f})")
+            other = "" if goal.reference == REFERENCE else f" {goal.reference}"
+            measured = f"{verdict.value:.2f} × ({verdict.low:.2f}…{verdict.high:.2f})"
+            cells = (f"≤ {goal.limit:.2f} ×{other}", measured)
         measure = goal.field.replace("_", " ").replace("cpu", "CPU").replace("gib", "GiB")
         lines.append(f"| {goal.scenario} | {measure} | {cells[0]} | {cells[1]} | {'yes' if verdict.met else 'no'} |\n")
     return "".join(lines)

@@ -1,16 +1,16 @@
 """The loader: one wrk thread on the loader's core."""
 
 import dataclasses
+import functools
 import math
 import os
 import re
-import resource
 import signal
 import subprocess
 
+from . import load
 from .errors import HarnessError
 from .peers import find_program
-from .processes import LOAD_CORE
 
 _LUA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lua")
 
@@ -26,39 +26,19 @@ class Load:
     hosts_file: str = ""
     body_length: int = 0
 
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What wrk counted: `seconds` it ran, `bytes` with heads, latencies in microseconds, its own CPU time."""
-
-    requests: int
-    seconds: float
-    bytes: int
-    p50: float
-    p99: float
-    cpu_nanoseconds: int
-
-
-def run(supervisor, running, load, seconds):
-    """Loads a peer; any error or any answer but 2xx and 3xx ends the run."""
-    folder = supervisor.folder("wrk")
-    argv = [
-        find_program("wrk"), "-t1", f"-c{load.connections}", f"-d{max(1, math.ceil(seconds))}s", "--latency",
-        "-s", os.path.join(_LUA, "hosts.lua" if load.hosts_file else "report.lua"), "-H", f"Host: {load.host}",
-    ]
-    if load.close:
-        argv += ["-H", "Connection: close"]
-    argv.append(f"http://127.0.0.1:{running.port}{load.path}")
-    before = _children_nanoseconds()
-    process = supervisor.start("wrk", argv, LOAD_CORE, folder, environment={"PERF_HOSTS": load.hosts_file})
-    try:
-        _wait(process, seconds)
-    finally:
-        supervisor.stop(process)
-    cpu = _children_nanoseconds() - before
-    with open(process.log, encoding="utf-8", errors="replace") as file:
+    def run(self, supervisor, running, seconds):
+        """Loads a peer; any error or any answer but 2xx and 3xx ends the run."""
+        argv = [
+            find_program("wrk"), "-t1", f"-c{self.connections}", f"-d{max(1, math.ceil(seconds))}s", "--latency",
+            "-s", os.path.join(_LUA, "hosts.lua" if self.hosts_file else "report.lua"), "-H", f"Host: {self.host}",
+        ]
+        if self.close:
+            argv += ["-H", "Connection: close"]
+        argv.append(f"http://127.0.0.1:{running.port}{self.path}")
         try:
-            return _parse(file.read(), load, cpu)
+            text, cpu = load.execute(supervisor, "wrk", supervisor.folder("wrk"), argv,
+                                     functools.partial(_wait, seconds=seconds), {"PERF_HOSTS": self.hosts_file})
+            return _parse(text, self.body_length, cpu)
         except HarnessError as error:
             raise HarnessError(f"{running.name}: {error}") from error
 
@@ -83,12 +63,7 @@ def _catches_interrupt(pid):
     return any(mask >> (signal.SIGINT - 1) & 1 for mask in masks)
 
 
-def _children_nanoseconds():
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return int((usage.ru_utime + usage.ru_stime) * 1e9)
-
-
-def _parse(text, load, cpu):
+def _parse(text, body_length, cpu):
     line = re.search(r"^perf (.*)$", text, re.MULTILINE)
     if not line:
         raise HarnessError(f"wrk gave no result:\n{text[-1000:]}")
@@ -98,8 +73,8 @@ def _parse(text, load, cpu):
         raise HarnessError(f"wrk counted errors: {errors}")
     if values["requests"] == 0:
         raise HarnessError("wrk got no answer")
-    if values["bytes"] < values["requests"] * load.body_length:
+    if values["bytes"] < values["requests"] * body_length:
         raise HarnessError(f"wrk read {values['bytes']} bytes in {values['requests']} answers: too few")
-    return Outcome(
+    return load.Outcome(
         values["requests"], values["duration_us"] / 1e6, values["bytes"], values["p50_us"], values["p99_us"], cpu
     )
