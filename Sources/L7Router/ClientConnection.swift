@@ -224,7 +224,7 @@ final class ClientConnection: Handler {
     private func discardInput() {
         var discarded = 0
         while discarded < Self.lingerBytes {
-            switch socket.discard() {
+            switch transport.discard() {
             // Ended or failed.
             case .count(0), .failed: return close()
             case .count(let count): discarded += count

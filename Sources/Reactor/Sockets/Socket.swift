@@ -19,13 +19,6 @@ public struct Socket: Sendable {
         IOResult(countOrMinusError: meshd_recv(descriptor, buffer, capacity))
     }
 
-    /// Reads up to 16 KiB and throws it away; needs no buffer.
-    public func discard() -> IOResult {
-        withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 16) { scratch in
-            scratch.baseAddress.map { receive($0, scratch.count) } ?? .wouldBlock
-        }
-    }
-
     /// - Parameter more: the end of the stream, or more bytes, follow at once and may share the packet.
     @inline(never)
     public func send(_ bytes: UnsafeRawPointer, _ count: Int, more: Bool = false) -> IOResult {

@@ -29,6 +29,13 @@ public struct Transport {
         return layer.receive(buffer, capacity)
     }
 
+    /// Reads up to 16 KiB and throws it away; needs no buffer.
+    public func discard() -> IOResult {
+        withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 16) { scratch in
+            scratch.baseAddress.map { receive($0, scratch.count) } ?? .wouldBlock
+        }
+    }
+
     /// Takes a prefix of the bytes. Fewer than `count`: no more until the next writable event, and the next call begins
     /// with the bytes that were not taken.
     ///
