@@ -101,9 +101,9 @@ def find_program(name):
 
 
 def first_line(argv):
-    """First line of what a program prints, on either stream."""
+    """First line of what a program prints, on either stream, but for blank ones."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
-    return ((done.stdout or done.stderr).splitlines() or ["unknown"])[0].strip()
+    return ((done.stdout or done.stderr).strip().splitlines() or ["unknown"])[0].strip()
 
 
 def write_file(folder, name, text):

@@ -47,7 +47,7 @@ ALL = (
              connections=16, tls=True, http2=True),
     Scenario("h2-clear", "HTTP/2 in clear, 100-byte bodies, 16 connections with 32 streams each", "http",
              connections=16, http2=True),
-    Scenario("grpc", "unary gRPC calls, HTTP/2 in clear on both sides, 16 connections with 32 streams each", "http",
+    Scenario("grpc", "Unary gRPC calls, HTTP/2 in clear on both sides, 16 connections with 32 streams each", "http",
              connections=16, http2=True, grpc=True),
     Scenario("idle-http", "idle HTTP/1.1 client connections after one request each", "http",
              kind="idle", idle_connections=15000),
