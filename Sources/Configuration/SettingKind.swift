@@ -15,6 +15,7 @@ enum SettingKind {
     case flag(WritableKeyPath<Settings, Bool>)
     case ip(WritableKeyPath<Settings, IPAddress>)
     case network(WritableKeyPath<Settings, IPNetwork>)
+    case networks(WritableKeyPath<Settings, [IPNetwork]>, limit: Int)
     case endpoint(WritableKeyPath<Settings, SocketAddress?>)
     case endpoints(WritableKeyPath<Settings, [SocketAddress]>, limit: Int)
     case admin(WritableKeyPath<Settings, AdminEndpoint?>)
@@ -22,13 +23,25 @@ enum SettingKind {
     case text(WritableKeyPath<Settings, String>)
     case path(WritableKeyPath<Settings, String?>)
     case domain(WritableKeyPath<Settings, String?>)
-    case logLevel(WritableKeyPath<Settings, LogLevel>)
+    /// One of a few words.
+    case words([String], get: (Settings) -> String, set: (inout Settings, String) -> Bool)
     case accessLog(WritableKeyPath<Settings, AccessLog>)
+
+    /// A setting whose values are the raw values of an enumeration.
+    static func word<Word: RawRepresentable<String> & CaseIterable>(_ path: WritableKeyPath<Settings, Word>) -> Self {
+        .words(
+            Word.allCases.map(\.rawValue), get: { $0[keyPath: path].rawValue },
+            set: { settings, text in
+                guard let word = Word(rawValue: text) else { return false }
+                settings[keyPath: path] = word
+                return true
+            })
+    }
 
     /// Whether the setting may be given several times.
     var isRepeatable: Bool {
         switch self {
-        case .endpoints, .texts: true
+        case .endpoints, .networks, .texts: true
         default: false
         }
     }
@@ -45,14 +58,14 @@ enum SettingKind {
         case .seconds(_, let range): "\(Self.text(range.lowerBound))...\(Self.text(range.upperBound))"
         case .flag: "true, false"
         case .ip: "IP address"
-        case .network: "CIDR"
+        case .network, .networks: "CIDR"
         case .endpoint, .endpoints: "ADDRESS:PORT"
         case .admin: "ADDRESS:PORT, unix:PATH"
         case .texts: "URL"
         case .text: "name"
         case .path: "path"
         case .domain: "domain name"
-        case .logLevel: LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
+        case .words(let words, _, _): words.joined(separator: ", ")
         case .accessLog: "none, stdout, path"
         }
     }
@@ -65,13 +78,14 @@ enum SettingKind {
         case .flag(let path): String(settings[keyPath: path])
         case .ip(let path): settings[keyPath: path].description
         case .network(let path): settings[keyPath: path].description
+        case .networks(let path, _): Self.joined(settings[keyPath: path].map(\.description))
         case .endpoint(let path): settings[keyPath: path]?.description
         case .endpoints(let path, _): Self.joined(settings[keyPath: path].map(\.description))
         case .admin(let path): settings[keyPath: path]?.description
         case .texts(let path, _): Self.joined(settings[keyPath: path])
         case .text(let path): settings[keyPath: path]
         case .path(let path), .domain(let path): settings[keyPath: path]
-        case .logLevel(let path): settings[keyPath: path].rawValue
+        case .words(_, let get, _): get(settings)
         case .accessLog(let path): settings[keyPath: path].description
         }
     }
@@ -86,6 +100,7 @@ enum SettingKind {
     func clear(_ settings: inout Settings) {
         switch self {
         case .endpoints(let path, _): settings[keyPath: path] = []
+        case .networks(let path, _): settings[keyPath: path] = []
         case .texts(let path, _): settings[keyPath: path] = []
         default: break
         }
@@ -100,6 +115,8 @@ enum SettingKind {
         case .flag(let path): settings[keyPath: path] = try Self.flag(text)
         case .ip(let path): settings[keyPath: path] = try Self.value(IPAddress(text), text, "an IP address")
         case .network(let path): settings[keyPath: path] = try Self.network(text)
+        case .networks(let path, let limit):
+            try Self.append(try Self.peers(text), to: &settings[keyPath: path], limit)
         case .endpoint(let path): settings[keyPath: path] = try Self.endpoint(text)
         case .endpoints(let path, let limit):
             try Self.append(try Self.endpoint(text), to: &settings[keyPath: path], limit)
@@ -109,8 +126,8 @@ enum SettingKind {
         case .text(let path): settings[keyPath: path] = try Self.name(text)
         case .path(let path): settings[keyPath: path] = try Self.name(text)
         case .domain(let path): settings[keyPath: path] = try Self.domain(text)
-        case .logLevel(let path):
-            settings[keyPath: path] = try Self.value(LogLevel(rawValue: text), text, "one of \(values)")
+        case .words(_, _, let set):
+            guard set(&settings, text) else { throw ValueFault("\(Self.quoted(text)) is not one of \(values)") }
         case .accessLog(let path): settings[keyPath: path] = try Self.accessLog(text)
         }
     }
@@ -164,6 +181,12 @@ extension SettingKind {
         let network = try value(IPNetwork(text), text, "ADDRESS/LENGTH with no bits set behind the prefix")
         guard network.hostBits >= 4 else { throw ValueFault("\(quoted(text)) has room for fewer than 16 addresses") }
         return network
+    }
+
+    /// A range of any size; an address alone is a range of one.
+    private static func peers(_ text: String) throws(ValueFault) -> IPNetwork {
+        let network = IPNetwork(text) ?? IPAddress(text).flatMap { IPNetwork("\($0)/\($0.isV4 ? 32 : 128)") }
+        return try value(network, text, "ADDRESS or ADDRESS/LENGTH with no bits set behind the prefix")
     }
 
     private static func name(_ text: String) throws(ValueFault) -> String {

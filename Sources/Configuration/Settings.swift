@@ -44,6 +44,12 @@ public struct Settings: Sendable, Equatable {
     public var maxHeaders = 100
     public var retries = 2
     public var dialAttempts = 3
+    public var forwardingHeaders = ForwardingHeaders.xForwarded
+    /// Peers whose claims of a client's address, scheme, host and request id are believed.
+    public var trustedProxies: [IPNetwork] = []
+    /// Responses carry `X-Request-ID`, too.
+    public var tellsClientRequestID = false
+    public var traceParent = TraceParentMode.pass
     public var servesLocalNames = false
     /// 404 or 503.
     public var unknownHostStatus = 404
@@ -92,6 +98,17 @@ public enum AdminEndpoint: Hashable, Sendable, CustomStringConvertible {
         case .unix(let path): "unix:\(path)"
         }
     }
+}
+
+/// Which fields tell instances of the client.
+public enum ForwardingHeaders: String, Sendable, CaseIterable {
+    case xForwarded = "x-forwarded"
+    case forwarded, both, none
+}
+
+/// What becomes of requests without a valid `traceparent`.
+public enum TraceParentMode: String, Sendable, CaseIterable {
+    case pass, generate
 }
 
 /// The least severe lines that are logged.

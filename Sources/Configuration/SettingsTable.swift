@@ -21,7 +21,7 @@ struct Setting {
 
 /// Every setting, declared once: for flags, `meshd.yaml`, `--help` and the reference.
 enum SettingsTable {
-    static var all: [Setting] { whatIsServed + names + logs + timeouts + limits }
+    static var all: [Setting] { whatIsServed + names + forwarding + logs + timeouts + limits }
 
     private static var whatIsServed: [Setting] {
         [
@@ -62,9 +62,26 @@ enum SettingsTable {
         ]
     }
 
+    private static var forwarding: [Setting] {
+        [
+            Setting(
+                "forwarding-headers", .word(\.forwardingHeaders),
+                "What tells instances of the client: `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`, or `Forwarded`."
+            ),
+            Setting(
+                "trusted-proxies", .networks(\.trustedProxies, limit: 64),
+                "Peers whose forwarding headers and `X-Request-ID` are believed and added to; others' are replaced."),
+            Setting(
+                "request-id-to-client", .flag(\.tellsClientRequestID), "Tell clients the `X-Request-ID`, too."),
+            Setting(
+                "trace-parent", .word(\.traceParent),
+                "`generate` gives a request without a valid `traceparent` one."),
+        ]
+    }
+
     private static var logs: [Setting] {
         [
-            Setting("log-level", .logLevel(\.logLevel), "Least severe lines that are logged on standard error."),
+            Setting("log-level", .word(\.logLevel), "Least severe lines that are logged on standard error."),
             Setting("access-log", .accessLog(\.accessLog), "Where one line per request goes."),
         ]
     }

@@ -49,6 +49,35 @@ public struct HeadWriter {
     }
 }
 
+extension HeadWriter {
+    /// Lower case hexadecimal digits of `value`, all sixteen or the last `digits` of them.
+    public mutating func append(hex value: UInt64, digits: Int = 16) {
+        guard digits > 0 else { return }
+        for place in stride(from: digits - 1, through: 0, by: -1) {
+            let digit = UInt8(truncatingIfNeeded: value >> UInt64(place * 4)) & 15
+            append(byte: digit < 10 ? digit + 48 : digit + 87)
+        }
+    }
+
+    /// A name with its colon and space, a value, and the line's end.
+    public mutating func appendField(_ name: StaticString, _ value: UnsafeRawBufferPointer) {
+        append(name)
+        append(value)
+        append("\r\n")
+    }
+
+    /// A token as it is, anything else as a quoted string (RFC 9110 section 5.6.4).
+    public mutating func appendTokenOrQuoted(_ value: UnsafeRawBufferPointer) {
+        if !value.isEmpty, value.allSatisfy({ Octets.isToken($0) }) { return append(value) }
+        append(byte: UInt8(ascii: "\""))
+        for byte in value {
+            if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { append(byte: UInt8(ascii: "\\")) }
+            append(byte: byte)
+        }
+        append(byte: UInt8(ascii: "\""))
+    }
+}
+
 /// The chunked coding put around a run of octets that already lies in a buffer.
 public enum ChunkFrame {
     /// Space a frame takes before its data: sixteen digits at the most and CRLF.

@@ -4,17 +4,24 @@ public enum HeaderName: UInt8, Sendable {
     case connection
     case contentLength
     case expect
+    case forwarded
     case host
     case keepAlive
     case proxyAuthenticate
     case proxyConnection
+    case referer
     case te
+    case traceparent
+    case tracestate
     case trailer
     case transferEncoding
     case upgrade
+    case userAgent
     case xForwardedFor
     case xForwardedHost
+    case xForwardedPort
     case xForwardedProto
+    case xRequestID
 
     /// Fields that concern one connection only (RFC 9110 section 7.6.1) and are never passed on as they are.
     var isHopByHop: Bool {
@@ -24,13 +31,12 @@ public enum HeaderName: UInt8, Sendable {
         }
     }
 
-    /// What a trailer section may not hold, because it would change framing or routing (RFC 9110 section 6.5.1).
+    /// What a trailer section may not hold, because it would change framing or routing (RFC 9110 section 6.5.1), or
+    /// who is taken for the client.
     var isForbiddenInTrailers: Bool {
         switch self {
-        case .connection, .contentLength, .expect, .host, .keepAlive, .proxyAuthenticate, .proxyConnection, .te,
-            .trailer, .transferEncoding, .upgrade, .xForwardedFor, .xForwardedHost, .xForwardedProto:
-            true
-        case .other: false
+        case .other, .referer, .userAgent: false
+        default: true
         }
     }
 
@@ -39,21 +45,32 @@ public enum HeaderName: UInt8, Sendable {
         func check(_ name: StaticString, _ known: HeaderName) -> HeaderName {
             Octets.equal(bytes, count, name) ? known : .other
         }
+        let first = bytes[0] | 0x20
         switch count {
         case 2: return check("te", .te)
         case 4: return check("host", .host)
         case 6: return check("expect", .expect)
-        case 7: return bytes[0] | 0x20 == UInt8(ascii: "u") ? check("upgrade", .upgrade) : check("trailer", .trailer)
+        case 7:
+            if first == UInt8(ascii: "r") { return check("referer", .referer) }
+            return first == UInt8(ascii: "u") ? check("upgrade", .upgrade) : check("trailer", .trailer)
+        case 9: return check("forwarded", .forwarded)
         case 10:
-            return bytes[0] | 0x20 == UInt8(ascii: "c")
-                ? check("connection", .connection) : check("keep-alive", .keepAlive)
+            switch first {
+            case UInt8(ascii: "c"): return check("connection", .connection)
+            case UInt8(ascii: "k"): return check("keep-alive", .keepAlive)
+            case UInt8(ascii: "u"): return check("user-agent", .userAgent)
+            default: return check("tracestate", .tracestate)
+            }
+        case 11: return check("traceparent", .traceparent)
+        case 12: return check("x-request-id", .xRequestID)
         case 14: return check("content-length", .contentLength)
         case 15: return check("x-forwarded-for", .xForwardedFor)
         case 16:
-            return bytes[0] | 0x20 == UInt8(ascii: "x")
-                ? check("x-forwarded-host", .xForwardedHost) : check("proxy-connection", .proxyConnection)
+            guard first == UInt8(ascii: "x") else { return check("proxy-connection", .proxyConnection) }
+            return bytes[12] | 0x20 == UInt8(ascii: "h")
+                ? check("x-forwarded-host", .xForwardedHost) : check("x-forwarded-port", .xForwardedPort)
         case 17:
-            return bytes[0] | 0x20 == UInt8(ascii: "x")
+            return first == UInt8(ascii: "x")
                 ? check("x-forwarded-proto", .xForwardedProto) : check("transfer-encoding", .transferEncoding)
         case 18: return check("proxy-authenticate", .proxyAuthenticate)
         default: return .other

@@ -12,6 +12,10 @@ final class ClientConnection: Handler {
     let worker: HTTPWorker
     let binding: PortBinding
     let peer: SocketAddress
+    /// The peer is a trusted proxy: what it says of its clients is believed.
+    let isTrusted: Bool
+    /// Whether the client's side is encrypted.
+    let isSecure = false
     private(set) var transport: Transport
     var input = Pump()
     /// Bytes to the client that come before any run of the instance's pump: heads, and answers made here.
@@ -39,6 +43,7 @@ final class ClientConnection: Handler {
         self.peer = peer
         self.binding = binding
         self.worker = worker
+        isTrusted = worker.options.forwarding.trusts(peer.ip)
         super.init()
         worker.insert(self)
     }
@@ -189,7 +194,7 @@ final class ClientConnection: Handler {
 
     /// Answers without an exchange, then ends the connection.
     func answer(_ response: ErrorResponse) {
-        guard let made = output.append(response, closes: true, isHead: false, worker.loop.buffers) else {
+        guard let made = output.append(response, .init(closes: true, isHead: false), worker.loop.buffers) else {
             return close()
         }
         worker.counters.madeHere += 1

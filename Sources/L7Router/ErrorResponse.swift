@@ -65,8 +65,18 @@ struct ErrorResponse {
         }
     }
 
-    /// - Parameter isHead: the request was HEAD: the length is told, the body is not sent.
-    func write(to writer: inout HeadWriter, closes: Bool, isHead: Bool) {
+    struct Rendering {
+        var closes: Bool
+        /// The request was HEAD: the length is told, the body is not sent.
+        var isHead: Bool
+        /// Told to the client where it is not empty.
+        var requestID = UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
+    /// "STATUS REASON: DETAILS\n"
+    var bodyLength: Int { 4 + reason.utf8CodeUnitCount + 2 + details.utf8CodeUnitCount + 1 }
+
+    func write(to writer: inout HeadWriter, _ rendering: Rendering) {
         writer.append("HTTP/1.1 ")
         writer.append(decimal: UInt64(status))
         writer.append(" ")
@@ -76,10 +86,11 @@ struct ErrorResponse {
         writer.append("; details=\"")
         writer.append(details)
         writer.append("\"\r\nContent-Length: ")
-        // "STATUS REASON: DETAILS\n"
-        writer.append(decimal: UInt64(4 + reason.utf8CodeUnitCount + 2 + details.utf8CodeUnitCount + 1))
-        writer.append(closes ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n")
-        guard !isHead else { return }
+        writer.append(decimal: UInt64(bodyLength))
+        writer.append("\r\n")
+        if !rendering.requestID.isEmpty { writer.appendField("X-Request-ID: ", rendering.requestID) }
+        writer.append(rendering.closes ? "Connection: close\r\n\r\n" : "\r\n")
+        guard !rendering.isHead else { return }
         writer.append(decimal: UInt64(status))
         writer.append(" ")
         writer.append(reason)
@@ -110,16 +121,16 @@ extension OutputBuffer {
     /// - Returns: the answer that the client gets: this one, or, where no buffer can be had, `overloaded`, which ends
     ///   the connection. `nil` where there is no room behind what already waits.
     mutating func append(
-        _ response: ErrorResponse, closes: Bool, isHead: Bool, _ pool: BufferPool
+        _ response: ErrorResponse, _ rendering: ErrorResponse.Rendering, _ pool: BufferPool
     ) -> (answer: ErrorResponse, closes: Bool)? {
         guard var writer = writer(pool) else {
             let text = BufferlessAnswer.text
-            show(text, count: text.utf8CodeUnitCount - (isHead ? BufferlessAnswer.bodyCount : 0))
+            show(text, count: text.utf8CodeUnitCount - (rendering.isHead ? BufferlessAnswer.bodyCount : 0))
             return (.overloaded, true)
         }
-        response.write(to: &writer, closes: closes, isHead: isHead)
+        response.write(to: &writer, rendering)
         guard !writer.hasOverflowed else { return nil }
         commit(writer)
-        return (response, closes)
+        return (response, rendering.closes)
     }
 }

@@ -141,6 +141,7 @@ extension Exchange {
         framing.isTunnel = isTunnel
         framing.closes = !clientKeepsAlive
         framing.keepsHTTP10Alive = clientKeepsAlive && clientIsHTTP10
+        framing.requestID = toldRequestID
         return framing
     }
 

@@ -59,6 +59,9 @@ final class Exchange {
     var tunnelClientEnded = false
     var tunnelInstanceEnded = false
     var accessLine = AccessLine()
+    var notes = ExchangeNotes()
+    /// Whose request it is: the peer's, or the one a trusted proxy told of.
+    var clientAddress = IPAddress.anyV4
     /// What to answer when no instance is left to try.
     var lastFailure = ErrorResponse.noInstance
 
@@ -66,6 +69,8 @@ final class Exchange {
     static let turnBytes = 1 << 20
 
     init(_ worker: HTTPWorker) { self.worker = worker }
+
+    deinit { notes.deallocate() }
 
     var loop: EventLoop { worker.loop }
     var buffers: BufferPool { worker.loop.buffers }
@@ -114,10 +119,30 @@ final class Exchange {
     }
 
     private func renderRequest(_ head: RequestHead, _ raw: UnsafeRawBufferPointer) -> Bool {
-        guard let client, var writer = request.writer(buffers) else { return false }
-        writer.appendRequest(head, &worker.trailers.fields, from: raw.baseAddress!, peer: client.peer.ip)
+        guard let client, let base = raw.baseAddress, var writer = request.writer(buffers) else { return false }
+        clientAddress = client.peer.ip
+        if client.isTrusted {
+            clientAddress = ClientAddress.find(
+                worker.trailers.fields, from: base, peer: client.peer.ip, worker.options.forwarding)
+        }
+        let origin = RequestOrigin(
+            peer: client.peer.ip, isTrusted: client.isTrusted, isSecure: client.isSecure, port: client.binding.port,
+            fields: worker.options.forwarding.fields,
+            generatesTraceParent: worker.options.forwarding.generatesTraceParent)
+        let identity = writer.appendRequest(head, &worker.trailers.fields, from: base, origin, &worker.random)
         request.commit(writer)
-        return !writer.hasOverflowed
+        guard !writer.hasOverflowed else { return false }
+        if worker.accessLog != nil || worker.options.forwarding.tellsClientRequestID {
+            notes.set(.requestID, identity.requestID)
+            notes.set(.traceID, identity.traceID)
+        }
+        return true
+    }
+
+    /// What the client is told of its request's id; empty: nothing.
+    var toldRequestID: UnsafeRawBufferPointer {
+        worker.options.forwarding.tellsClientRequestID
+            ? notes[.requestID] : UnsafeRawBufferPointer(start: nil, count: 0)
     }
 
     // MARK: - Answers made here
@@ -129,9 +154,8 @@ final class Exchange {
         // An unread body would be taken for the next request.
         let closes = !clientKeepsAlive || worker.isDraining || !requestBody.isFinished
         request.release(buffers)
-        guard let made = client.output.append(answer, closes: closes, isHead: method == .head, buffers) else {
-            return client.close()
-        }
+        let options = ErrorResponse.Rendering(closes: closes, isHead: method == .head, requestID: toldRequestID)
+        guard let made = client.output.append(answer, options, buffers) else { return client.close() }
         worker.counters.madeHere += 1
         status = made.answer.status
         accessLine.error = made.answer.error

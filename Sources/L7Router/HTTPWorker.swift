@@ -11,6 +11,7 @@ public final class HTTPWorker {
     let pool: InstancePool
     let accessLog: AccessLog?
     var counters = RouterCounters()
+    var random: RandomBits
     /// Scratch of one parse; nothing in it outlives the call that filled it.
     var requestHead = RequestHead()
     var responseHead = ResponseHead()
@@ -23,15 +24,18 @@ public final class HTTPWorker {
     private var openClients = 0
     private var whenEmpty: (() -> Void)?
 
-    /// - Parameter dialed: called for each failed dial, and for the first one that succeeds after a failure.
+    /// - Parameters:
+    ///   - random: for ids of requests and traces; seeded differently for every worker of every node.
+    ///   - dialed: called for each failed dial, and for the first one that succeeds after a failure.
     public init(
         loop: EventLoop, balancer: Balancer, options: RouterOptions, accessLog: AccessLog?,
-        dialed: @escaping (_ endpoint: Endpoint, _ failure: SystemError?) -> Void
+        random: RandomBits, dialed: @escaping (_ endpoint: Endpoint, _ failure: SystemError?) -> Void
     ) {
         self.loop = loop
         self.balancer = balancer
         self.options = options
         self.accessLog = accessLog
+        self.random = random
         self.dialed = dialed
         pool = InstancePool(limitPerEndpoint: options.idlePerEndpoint)
         trailers = TrailerContext(fields: FieldTable(), limits: options.limits)

@@ -6,6 +6,8 @@ struct ResponseFraming {
     var isTunnel = false
     var closes = false
     var keepsHTTP10Alive = false
+    /// Told instead of what the instance says, where it is not empty.
+    var requestID = UnsafeRawBufferPointer(start: nil, count: 0)
 }
 
 extension HeadWriter {
@@ -14,6 +16,12 @@ extension HeadWriter {
         _ head: ResponseHead, _ fields: FieldTable, from base: UnsafeRawPointer, framing: ResponseFraming
     ) {
         appendStatusLine(head, from: base)
+        if !framing.requestID.isEmpty {
+            for index in 0..<fields.count where fields.fields[index].known == .xRequestID {
+                fields.fields[index].isDropped = true
+            }
+            appendField("X-Request-ID: ", framing.requestID)
+        }
         appendFields(fields, from: base)
         if framing.isChunked { append("Transfer-Encoding: chunked\r\n") }
         if framing.isTunnel {

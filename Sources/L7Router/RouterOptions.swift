@@ -24,6 +24,7 @@ public struct RouterOptions: Sendable {
     public var unknownHostStatus = 404
     /// Idle connections kept for one instance by one worker.
     public var idlePerEndpoint = 256
+    public var forwarding = ForwardingOptions()
 
     public init() {}
 }

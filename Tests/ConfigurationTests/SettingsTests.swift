@@ -48,6 +48,8 @@ import Testing
         ("tcp-idle-timeout-seconds", "7"), ("tunnel-idle-timeout-seconds", "8"),
         ("max-head-bytes", "2048"), ("max-headers", "64"), ("retries", "0"),
         ("dial-attempts", "1"), ("serve-local-names", "true"), ("unknown-host-status", "503"),
+        ("forwarding-headers", "both"), ("trusted-proxies", "10.0.0.0/8"), ("request-id-to-client", "true"),
+        ("trace-parent", "generate"),
         ("max-connections", "1000"), ("dns-ttl-seconds", "1"), ("buffer-limit-mib", "64"),
     ]
 
@@ -69,13 +71,15 @@ import Testing
         (settings.maxHeadBytes, settings.maxHeaders, settings.retries, settings.dialAttempts) = (2048, 64, 0, 1)
         (settings.servesLocalNames, settings.unknownHostStatus, settings.maxConnections) = (true, 503, 1000)
         (settings.dnsTTLSeconds, settings.bufferLimitMiB, settings.tunnelIdleTimeoutSeconds) = (1, 64, 8)
+        (settings.forwardingHeaders, settings.traceParent) = (.both, .generate)
+        (settings.trustedProxies, settings.tellsClientRequestID) = ([IPNetwork("10.0.0.0/8")].compactMap { $0 }, true)
         return settings
     }
 
     @Test func everySettingAsFlagAndAsKey() throws {
         #expect(
             try parse(
-                Self.every.flatMap { $0.name == "serve-local-names" ? ["--\($0.name)"] : ["--\($0.name)", $0.value] })
+                Self.every.flatMap { $0.value == "true" ? ["--\($0.name)"] : ["--\($0.name)", $0.value] })
                 == Self.expected)
         #expect(try parse(Self.every.map { "--\($0.name)=\($0.value)" }) == Self.expected)
         let file = Self.every.map { "\($0.name): '\($0.value)'\n" }.joined()
@@ -116,7 +120,12 @@ import Testing
         (["--admin", "unix:"], "--admin: "),
         (["--admin", "unix:/" + String(repeating: "x", count: 107)], "--admin: "), (["--workers", "0"], "--workers: "),
         (["--routing-domain", "a..b"], "--routing-domain: 'a..b' is not"),
-        (["--log-level", "loud"], "--log-level: 'loud'"),
+        (["--log-level", "loud"], "--log-level: 'loud' is not one of debug, info, warning, error"),
+        (["--forwarding-headers", "via"], "--forwarding-headers: 'via' is not one of x-forwarded, forwarded, both"),
+        (["--trace-parent", ""], "--trace-parent: '' is not one of pass, generate"),
+        (["--trusted-proxies", "10.0.0.1/8"], "--trusted-proxies: '10.0.0.1/8' is not ADDRESS or ADDRESS/LENGTH"),
+        (["--trusted-proxies", "proxy.example"], "--trusted-proxies: 'proxy.example' is not"),
+        (Array(repeating: "--trusted-proxies=::1", count: 65), "--trusted-proxies: given more than 64 times"),
         (["--access-log", ""], "--access-log: the value is empty"),
         (["--unknown-host-status", "500"], "--unknown-host-status: '500' is not 404 or 503"),
         (["--grace-seconds", "inf"], "--grace-seconds: 'inf'"),
@@ -153,18 +162,33 @@ import Testing
         #expect(try parse(["--access-log", "/var/log/a"]).accessLog == .file(path: "/var/log/a"))
         #expect(try parse(["--serve-local-names=false"]).servesLocalNames == false)
         #expect(try parse(["--vip-range", "fd00::/64"]).vipRange.description == "fd00::/64")
+        let proxies = ["--trusted-proxies", "127.0.0.1", "--trusted-proxies=fd00::/8", "--trusted-proxies=::1"]
+        #expect(try parse(proxies).trustedProxies.map(\.description) == ["127.0.0.1/32", "fd00::/8", "::1/128"])
         #expect(try parse(["--state-dir=a=b"]).stateDirectory == "a=b")
     }
 
-    @Test func theReferenceIsWhatTheDocumentationShows() throws {
+    private static func documentation() throws -> String {
         let folder = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let file = try #require(fopen("\(folder)/docs/configuration.md", "r"))
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: 1 << 20)
         let count = fread(&bytes, 1, bytes.count, file)
-        let text = String(decoding: bytes[..<count], as: UTF8.self)
+        return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+
+    @Test func theReferenceIsWhatTheDocumentationShows() throws {
+        let text = try Self.documentation()
         let marked = "<!-- settings:begin -->\n\(Settings.reference())<!-- settings:end -->\n"
         let hint = "docs/configuration.md is behind; between its markers belongs:\n\(Settings.reference())"
         #expect(text.contains(marked), "\(hint)")
+    }
+
+    @Test func examplesOfTheDocumentationAreWithoutFaults() throws {
+        let blocks = try Self.documentation().split(separator: "```yaml\n# meshd.yaml").dropFirst()
+        #expect(blocks.count >= 2)
+        for block in blocks {
+            let text = "#" + (block.split(separator: "```").first ?? "")
+            #expect(try parse(["--config", "meshd.yaml"], file: text) != Self.defaults, "\(text)")
+        }
     }
 }

@@ -8,14 +8,22 @@ import Testing
 /// Heads as instances and clients get them.
 @Suite struct WriterTests {
     private func rendered(_ head: String, from peer: String = "192.0.2.7") throws -> String {
+        let address = try #require(IPAddress(peer))
+        let text = try Self.rendered(head, RequestOrigin(peer: address, port: 8080))
+        // Its id is another each time.
+        let lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)
+        return lines.filter { !$0.hasPrefix("X-Request-ID: ") }.joined(separator: "\r\n")
+    }
+
+    static func rendered(_ head: String, _ origin: RequestOrigin) throws -> String {
+        var random = RandomBits(seed: (1, 2, 3, 4))
         var fields = FieldTable()
         defer { fields.deallocate() }
         var parsed = RequestHead()
         let bytes = Array(head.utf8)
-        return try bytes.withUnsafeBytes { raw in
+        return bytes.withUnsafeBytes { raw in
             #expect(parsed.parse(raw, limits: MessageLimits(), fields: &fields) == .complete(raw.count))
-            let address = try #require(IPAddress(peer))
-            return Self.written { $0.appendRequest(parsed, &fields, from: raw.baseAddress!, peer: address) }
+            return Self.written { _ = $0.appendRequest(parsed, &fields, from: raw.baseAddress!, origin, &random) }
         }
     }
 
@@ -32,7 +40,7 @@ import Testing
         #expect(
             try rendered("GET /a?b HTTP/1.1\r\nHost: x.test:81\r\nAccept: */*\r\n\r\n")
                 == "GET /a?b HTTP/1.1\r\nHost: x.test:81\r\nAccept: */*\r\nX-Forwarded-For: 192.0.2.7\r\n"
-                + "X-Forwarded-Proto: http\r\nX-Forwarded-Host: x.test:81\r\n\r\n")
+                + "X-Forwarded-Proto: http\r\nX-Forwarded-Host: x.test:81\r\nX-Forwarded-Port: 8080\r\n\r\n")
     }
 
     @Test func connectionFieldsStayBehind() throws {
@@ -42,17 +50,20 @@ import Testing
         #expect(
             try rendered(head)
                 == "POST / HTTP/1.1\r\nHost: x\r\nX-Kept: 2\r\nTransfer-Encoding: chunked\r\n"
-                + "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\n\r\n")
+                + "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\n"
+                + "X-Forwarded-Port: 8080\r\n\r\n"
+        )
     }
 
-    @Test func claimsComeBeforeThePeer() throws {
+    @Test func claimsOfAnybodyAreReplaced() throws {
         let head =
             "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1\r\nHost: x\r\nX-Forwarded-For: 10.0.0.2\r\n"
-            + "X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n\r\n"
+            + "X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n"
+            + "X-Forwarded-Port: 1\r\nForwarded: for=10.0.0.3\r\n\r\n"
         #expect(
             try rendered(head, from: "2001:db8::1")
-                == "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2, 2001:db8::1\r\n"
-                + "X-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\n\r\n")
+                == "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 2001:db8::1\r\n"
+                + "X-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\nX-Forwarded-Port: 8080\r\n\r\n")
     }
 
     @Test func absoluteTargetOverridesHost() throws {
@@ -73,7 +84,7 @@ import Testing
 
     @Test(arguments: [false, true]) func answersMadeHereAreWhole(isHead: Bool) throws {
         for error in MessageError.allCases {
-            let text = Self.written { ErrorResponse(error).write(to: &$0, closes: true, isHead: isHead) }
+            let text = Self.written { ErrorResponse(error).write(to: &$0, .init(closes: true, isHead: isHead)) }
             var fields = FieldTable()
             defer { fields.deallocate() }
             var head = ResponseHead()

@@ -5,7 +5,13 @@ public final class PortBinding {
     private var web = false
     private var relay = false
 
-    public init(_ role: ListenerPlan.Role) { serve(role) }
+    /// The port that is listened on.
+    public let port: UInt16
+
+    public init(_ role: ListenerPlan.Role, port: UInt16) {
+        self.port = port
+        serve(role)
+    }
 
     public func serve(_ role: ListenerPlan.Role) {
         web = role == .web

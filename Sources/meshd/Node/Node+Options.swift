@@ -21,6 +21,22 @@ extension Node {
         options.retries = settings.retries
         options.dialAttempts = settings.dialAttempts
         options.unknownHostStatus = settings.unknownHostStatus
+        options.forwarding = forwardingOptions()
+        return options
+    }
+
+    private func forwardingOptions() -> ForwardingOptions {
+        var options = ForwardingOptions()
+        options.fields =
+            switch settings.forwardingHeaders {
+            case .xForwarded: .xForwarded
+            case .forwarded: .forwarded
+            case .both: .both
+            case .none: .none
+            }
+        options.trustedProxies = settings.trustedProxies
+        options.generatesTraceParent = settings.traceParent == .generate
+        options.tellsClientRequestID = settings.tellsClientRequestID
         return options
     }
 

@@ -154,11 +154,18 @@ final class Node {
                 index: index, router: routerOptions(), relay: relayOptions(), accessLogPath: accessLogPath(),
                 bufferLimitBytes: settings.bufferLimitMiB << 20, descriptorShare: share(descriptors),
                 connectionLimit: connectionLimit,
-                seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15, inbox: inbox, control: mailbox)
+                seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15, random: Self.randomBits(), inbox: inbox,
+                control: mailbox)
             threads.append(try Thread(plan))
         }
         shutdownThreads = threads
         control.compile()
+    }
+
+    /// Seeded by the system, which knows how to be different on every node.
+    private static func randomBits() -> RandomBits {
+        var system = SystemRandomNumberGenerator()
+        return RandomBits(seed: (system.next(), system.next(), system.next(), system.next()))
     }
 
     private var shutdownThreads: [Thread] = []

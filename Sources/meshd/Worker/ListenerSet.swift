@@ -68,7 +68,7 @@ final class ListenerSet {
 
     private func listen(_ plan: ListenerPlan) throws(SystemError) -> Open {
         let socket = try Socket.listen(plan.address, shared: true)
-        let binding = PortBinding(plan.role)
+        let binding = PortBinding(plan.role, port: plan.address.port)
         let listener = try TCPListener(
             socket, on: loop, mayAccept: gate.mayAccept, refused: gate.refused,
             accepted: { [gate, http, relay] socket, peer in

@@ -16,6 +16,8 @@ struct WorkerPlan: Sendable {
     /// Client connections this worker may have before it stops accepting.
     let connectionLimit: Int
     let seed: UInt64
+    /// For ids of requests and traces, which must differ all over the cluster.
+    let random: RandomBits
     let inbox: Mailbox<WorkerMessage>
     let control: Mailbox<ControlMessage>
 }
@@ -40,7 +42,8 @@ final class Worker {
         let dials = DialWatch(plan.control)
         self.dials = dials
         http = HTTPWorker(
-            loop: loop, balancer: balancer, options: plan.router, accessLog: accessLog, dialed: dials.dialed)
+            loop: loop, balancer: balancer, options: plan.router, accessLog: accessLog, random: plan.random,
+            dialed: dials.dialed)
         relay = RelayWorker(loop: loop, balancer: balancer, options: plan.relay, dialed: dials.dialed)
         let gate = AcceptGate(plan, loop, http, relay)
         // The other half is for connections.
