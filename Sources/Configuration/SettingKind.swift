@@ -21,6 +21,7 @@ enum SettingKind {
     case admin(WritableKeyPath<Settings, AdminEndpoint?>)
     case texts(WritableKeyPath<Settings, [String]>, limit: Int)
     case text(WritableKeyPath<Settings, String>)
+    case name(WritableKeyPath<Settings, String?>)
     case path(WritableKeyPath<Settings, String?>)
     case domain(WritableKeyPath<Settings, String?>)
     /// One of a few words.
@@ -62,7 +63,7 @@ enum SettingKind {
         case .endpoint, .endpoints: "ADDRESS:PORT"
         case .admin: "ADDRESS:PORT, unix:PATH"
         case .texts: "URL"
-        case .text: "name"
+        case .text, .name: "name"
         case .path: "path"
         case .domain: "domain name"
         case .words(let words, _, _): words.joined(separator: ", ")
@@ -84,7 +85,7 @@ enum SettingKind {
         case .admin(let path): settings[keyPath: path]?.description
         case .texts(let path, _): Self.joined(settings[keyPath: path])
         case .text(let path): settings[keyPath: path]
-        case .path(let path), .domain(let path): settings[keyPath: path]
+        case .name(let path), .path(let path), .domain(let path): settings[keyPath: path]
         case .words(_, let get, _): get(settings)
         case .accessLog(let path): settings[keyPath: path].description
         }
@@ -124,7 +125,7 @@ enum SettingKind {
             settings[keyPath: path] = try Self.value(AdminEndpoint(text), text, "ADDRESS:PORT or unix:PATH")
         case .texts(let path, let limit): try Self.append(try Self.name(text), to: &settings[keyPath: path], limit)
         case .text(let path): settings[keyPath: path] = try Self.name(text)
-        case .path(let path): settings[keyPath: path] = try Self.name(text)
+        case .name(let path), .path(let path): settings[keyPath: path] = try Self.name(text)
         case .domain(let path): settings[keyPath: path] = try Self.domain(text)
         case .words(_, _, let set):
             guard set(&settings, text) else { throw ValueFault("\(Self.quoted(text)) is not one of \(values)") }

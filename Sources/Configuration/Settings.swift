@@ -22,6 +22,8 @@ public struct Settings: Sendable, Equatable {
     public var workers: Int
     /// This node's name.
     public var node: String
+    /// Where this node stands; `nil`: not said.
+    public var zone: String?
     public var stateDirectory: String?
     public var logLevel = LogLevel.info
     public var accessLog = AccessLog.none

@@ -38,6 +38,9 @@ enum SettingsTable {
                 "Where `/live`, `/ready`, `/metrics`, `meshd status` and `meshd explain` are answered."),
             Setting("workers", .integer(\.workers, 1...256), default: "usable processors", "Worker loops."),
             Setting("node", .text(\.node), default: "host name", "This node's name."),
+            Setting(
+                "zone", .name(\.zone),
+                "Where this node stands, for services that prefer the instances of their clients' zone."),
             Setting("state-dir", .path(\.stateDirectory), "Folder that keeps the VIPs of services over restarts."),
         ]
     }

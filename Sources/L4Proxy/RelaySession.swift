@@ -1,4 +1,5 @@
 import MeshCore
+import NetAddress
 import Reactor
 
 /// A relayed TCP connection: dialling (the client waits in its kernel buffers), relaying both ways, each way ended on
@@ -8,6 +9,7 @@ final class RelaySession {
 
     private let worker: RelayWorker
     private let pool: Int32
+    private let peer: IPAddress
     private let client: RelayEnd
     private var instance: RelayEnd?
     private var endpoint: Endpoint?
@@ -20,9 +22,10 @@ final class RelaySession {
     unowned(unsafe) var previous: RelaySession?
     unowned(unsafe) var next: RelaySession?
 
-    init(_ socket: Socket, pool: Int32, _ worker: RelayWorker) {
+    init(_ socket: Socket, _ peer: IPAddress, pool: Int32, _ worker: RelayWorker) {
         self.worker = worker
         self.pool = pool
+        self.peer = peer
         client = RelayEnd(socket, isConnected: true)
         client.session = .passUnretained(self)
         worker.insert(self)
@@ -38,7 +41,9 @@ final class RelaySession {
     // MARK: - Dialling
 
     private func dial() {
-        guard dials < worker.options.dialAttempts, let picked = worker.balancer.pick(pool, tried: tried) else {
+        guard dials < worker.options.dialAttempts,
+            let picked = worker.balancer.pick(pool, tried: tried, client: peer)
+        else {
             worker.counters.sessionsRefused += 1
             return reset()
         }

@@ -1,4 +1,5 @@
 public import MeshCore
+public import NetAddress
 public import Reactor
 
 /// The TCP side of one worker: its relayed sessions.
@@ -25,9 +26,9 @@ public final class RelayWorker {
     }
 
     /// Relays a connection that a listener accepted to an instance of the listener's pool.
-    public func serve(_ socket: Socket, _ binding: PortBinding) {
+    public func serve(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding) {
         counters.sessionsAccepted += 1
-        let session = RelaySession(socket, pool: binding.pool, self)
+        let session = RelaySession(socket, peer.ip, pool: binding.pool, self)
         session.start()
     }
 

@@ -1,5 +1,6 @@
 import HTTPCodec
 import MeshCore
+import NetAddress
 import Reactor
 
 // Choosing an instance, and choosing another one.
@@ -7,7 +8,7 @@ import Reactor
 extension Exchange {
     /// Picks an instance and gets a connection to it: a pooled one, or a fresh one.
     func connect() {
-        guard let picked = worker.balancer.pick(pool, tried: tried) else {
+        guard let client, let picked = worker.balancer.pick(pool, tried: tried, client: client.peer.ip) else {
             return refuse(dials == 0 && repeats == 0 ? .noInstance : lastFailure)
         }
         choose(picked)

@@ -41,7 +41,8 @@ import Testing
     private static let every: [(name: String, value: String)] = [
         ("registry", "file:a.yaml"), ("http", "127.0.0.1:8080"), ("publish-address", "127.0.0.1"),
         ("vip-range", "127.97.0.0/16"), ("dns", "[::1]:53"), ("routing-domain", "Company.com"),
-        ("admin", "unix:/run/meshd.sock"), ("workers", "4"), ("node", "n1"), ("state-dir", "/var/lib/meshd"),
+        ("admin", "unix:/run/meshd.sock"), ("workers", "4"), ("node", "n1"), ("zone", "east"),
+        ("state-dir", "/var/lib/meshd"),
         ("dns-upstream", "1.1.1.1:53"), ("log-level", "debug"), ("access-log", "stdout"), ("grace-seconds", "1.5"),
         ("head-timeout-seconds", "1"), ("body-timeout-seconds", "2"), ("connect-timeout-seconds", "0.25"),
         ("response-timeout-seconds", "4"), ("idle-timeout-seconds", "5"), ("upstream-idle-timeout-seconds", "6"),
@@ -56,6 +57,7 @@ import Testing
     private static var expected: Settings {
         var settings = Settings(node: "n1", workers: 4, hasIPv6: false)
         settings.registries = ["file:a.yaml"]
+        settings.zone = "east"
         settings.http = SocketAddress("127.0.0.1:8080")
         settings.publishAddress = .loopbackV4
         settings.vipRange = IPNetwork("127.97.0.0/16") ?? settings.vipRange

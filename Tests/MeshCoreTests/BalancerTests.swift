@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// One service `web` under `policy` with instances of these weights, and a balancer that routes by it.
-private struct PickFixture {
+struct PickFixture {
     var mesh = MeshFixture()
     let balancer = Balancer(seed: 7)
     let pool: Int32
@@ -19,10 +19,10 @@ private struct PickFixture {
 
     var endpoints: [Endpoint] { mesh.endpoints("web") }
 
-    func pick(tried: [Endpoint] = []) -> Int? {
+    func pick(tried: [Endpoint] = [], client: IPAddress = IPAddress(v4: 1)) -> Int? {
         var list = TriedEndpoints()
         for endpoint in tried { list.insert(endpoint.id) }
-        guard let found = balancer.pick(pool, tried: list) else { return nil }
+        guard let found = balancer.pick(pool, tried: list, client: client) else { return nil }
         return endpoints.firstIndex { $0.id == found.id }
     }
 
@@ -45,7 +45,7 @@ private struct PickFixture {
         let firsts = (0..<16 as Range<UInt64>).map { seed -> Int32 in
             let balancer = Balancer(seed: seed * 2 + 1)
             balancer.install(fixture.mesh.snapshot)
-            return balancer.pick(fixture.pool, tried: TriedEndpoints())!.id
+            return balancer.pick(fixture.pool, tried: TriedEndpoints(), client: .anyV4)!.id
         }
         #expect(Set(firsts).count > 4)
     }
@@ -124,7 +124,7 @@ private struct PickFixture {
     @Test func poolsThatDoNotExist() {
         let balancer = Balancer(seed: 1)
         for pool in [-1, 0, 1, 1 << 20, .max, .min] as [Int32] {
-            #expect(balancer.pick(pool, tried: TriedEndpoints()) == nil)
+            #expect(balancer.pick(pool, tried: TriedEndpoints(), client: .anyV4) == nil)
         }
     }
 
@@ -160,10 +160,13 @@ private struct PickFixture {
 
     @Test func picksFollowTheInstalledSnapshot() {
         var fixture = PickFixture(.roundRobin, weights: [1, 1])
-        let before = Set((0..<10).map { _ in fixture.balancer.pick(fixture.pool, tried: TriedEndpoints())!.id })
+        let before = Set(
+            (0..<10).map { _ in fixture.balancer.pick(fixture.pool, tried: TriedEndpoints(), client: .anyV4)!.id })
         fixture.mesh.set("web", "10.0.0.1", .unhealthy)
         let next = fixture.mesh.compile()
-        #expect(Set((0..<10).map { _ in fixture.balancer.pick(fixture.pool, tried: TriedEndpoints())!.id }) == before)
+        #expect(
+            Set((0..<10).map { _ in fixture.balancer.pick(fixture.pool, tried: TriedEndpoints(), client: .anyV4)!.id })
+                == before)
         fixture.balancer.install(next)
         #expect(Set((0..<10).map { _ in fixture.pick()! }) == [0])
         #expect(fixture.endpoints.map(\.address.ip) == [IPAddress("10.0.0.2")!])

@@ -40,10 +40,13 @@ struct MeshFixture {
         dirty.insert(service)
     }
 
+    /// What the control loop does when a slow start comes to its next step.
+    mutating func markDue(now: UInt64) { dirty.formUnion(compiler.slowStepsDue(nowNanoseconds: now)) }
+
     @discardableResult
-    mutating func compile() -> Snapshot {
+    mutating func compile(now: UInt64 = 0) -> Snapshot {
         let states = states
-        snapshot = compiler.compile(catalogue, dirty: dirty) { states[$0] ?? .healthy }
+        snapshot = compiler.compile(catalogue, dirty: dirty, nowNanoseconds: now) { states[$0] ?? .healthy }
         dirty = []
         return snapshot
     }

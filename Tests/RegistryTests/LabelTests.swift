@@ -75,6 +75,13 @@ import Testing
         ("labels: {mesh.scale: -1}", "labels.mesh.scale"),
         ("labels: {mesh.scale: many}", "labels.mesh.scale"),
         ("labels: {mesh.balance: random}", "labels.mesh.balance"),
+        ("labels: {mesh.balance.slow_start_seconds: 3601}", "labels.mesh.balance.slow_start_seconds"),
+        ("labels: {mesh.balance.prefer: rack}", "labels.mesh.balance.prefer"),
+        ("labels: {mesh.balance.spill_below_percent: 50}", "labels.mesh.balance.spill_below_percent"),
+        (
+            "labels: {mesh.balance.prefer: node, mesh.balance.spill_below_percent: 0}",
+            "labels.mesh.balance.spill_below_percent"
+        ),
         ("labels: {mesh.vip: web}", "labels.mesh.vip"),
         ("labels: {mesh.vip: 0.0.0.0}", "labels.mesh.vip"),
         ("labels: {mesh.aliases: 'a;B'}", "labels.mesh.aliases"),
@@ -106,6 +113,23 @@ import Testing
         #expect(web.policy == .powerOfTwoChoices)
         #expect(web.vip == IPAddress("10.1.2.3"))
         #expect(web.aliases == ["api", "api.internal"])
+    }
+
+    @Test func labelsOfBalancing() throws {
+        let web = try service(
+            """
+            labels:
+              mesh.balance: maglev
+              mesh.balance.slow_start_seconds: 2.5
+              mesh.balance.prefer: zone
+              mesh.balance.spill_below_percent: 70
+            """)
+        #expect(web.policy == .maglev && web.slowStartSeconds == 2.5)
+        #expect(web.preference == LocalityPreference(.zone, spillBelowPercent: 70))
+        #expect(
+            try service("labels: {mesh.balance.prefer: node}").preference
+                == LocalityPreference(.node, spillBelowPercent: 50))
+        #expect(try service("labels: {}").preference == nil)
     }
 
     @Test(arguments: BalancePolicy.allCases) func policies(_ policy: BalancePolicy) throws {

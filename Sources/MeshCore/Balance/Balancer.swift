@@ -1,3 +1,5 @@
+public import NetAddress
+
 /// One worker's picks: the snapshot it routes by, and what it alone knows of each endpoint. Owned by one thread.
 public final class Balancer {
     /// What this worker has in flight on one endpoint.
@@ -78,7 +80,9 @@ public final class Balancer {
     // MARK: - Picks
 
     /// Chooses an endpoint of the pool that is not among `tried`; `nil` when there is none.
-    public func pick(_ pool: Int32, tried: borrowing TriedEndpoints) -> Endpoint? {
+    ///
+    /// - Parameter client: whose connection or request it is for; policies that pick by hash ask for it.
+    public func pick(_ pool: Int32, tried: borrowing TriedEndpoints, client: IPAddress) -> Endpoint? {
         guard pool >= 0 else { return nil }
         let entry = current.pools[Int(pool)]
         guard entry.count > 0, let endpoints = entry.endpoints else { return nil }
@@ -89,6 +93,7 @@ public final class Balancer {
             case .roundRobin, .weightedRoundRobin: nextTurn(pool, entry)
             case .leastConnections: leastLoaded(pool, entry)
             case .powerOfTwoChoices: betterOfTwo(entry)
+            case .sourceHash, .maglev: hashed(entry, client, tried)
             }
         for step in 0..<count {
             let index = first + step < count ? first + step : first + step - count
@@ -132,6 +137,20 @@ public final class Balancer {
     private func isLessLoaded(_ a: Endpoint, than b: Endpoint) -> Bool {
         // (in flight + 1) / weight, without dividing.
         Int64(inFlight(a) + 1) * Int64(b.weight) < Int64(inFlight(b) + 1) * Int64(a.weight)
+    }
+
+    /// The slot of the client's hash; after a failure that of another hash, so that the clients of a dead endpoint are
+    /// spread over all others. Where there is no table, and where all hashes met what was tried, by score.
+    private func hashed(_ entry: Pool, _ client: IPAddress, _ tried: borrowing TriedEndpoints) -> Int {
+        let key = AddressHash.of(client)
+        if entry.policy == .maglev, let table = entry.sequence {
+            for attempt in 0...UInt64(tried.count) {
+                let hash = attempt == 0 ? key : AddressHash.mixed(key &+ attempt)
+                let index = Int(table[Int(hash % UInt64(MaglevTable.size))])
+                if !tried.contains(entry.endpoints![index].id) { return index }
+            }
+        }
+        return Rendezvous.best(entry, key, tried)
     }
 
     private func nextRandom() -> UInt64 {

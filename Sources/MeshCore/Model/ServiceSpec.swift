@@ -23,12 +23,16 @@ public struct ServiceSpec: Hashable, Sendable {
     public var weight: Int
     /// A VIP demanded by the source; `nil`: hashed from the name.
     public var vip: IPAddress?
+    /// Which instances are picked before all others; `nil`: none.
+    public var preference: LocalityPreference?
+    /// Seconds in which an instance's weight rises to its own after it became healthy, 0...3,600; 0: at once.
+    public var slowStartSeconds: Double
 
     public init(
         name: String, aliases: [String] = [], routes: [RouteSpec] = [], publishedPorts: [PublishedPort] = [],
         containerPorts: [UInt16] = [], vipProtocols: [UInt16: PortProtocol] = [:],
         policy: BalancePolicy = .roundRobin, probe: ProbeSpec? = nil, scale: Int? = nil, weight: Int = 100,
-        vip: IPAddress? = nil
+        vip: IPAddress? = nil, preference: LocalityPreference? = nil, slowStartSeconds: Double = 0
     ) {
         self.name = name
         self.aliases = aliases
@@ -41,6 +45,8 @@ public struct ServiceSpec: Hashable, Sendable {
         self.scale = scale
         self.weight = weight
         self.vip = vip
+        self.preference = preference
+        self.slowStartSeconds = slowStartSeconds
     }
 }
 
@@ -119,6 +125,32 @@ public enum BalancePolicy: String, Hashable, Sendable, BitwiseCopyable, CaseIter
     case weightedRoundRobin = "weighted_round_robin"
     case leastConnections = "least_connections"
     case powerOfTwoChoices = "power_of_two"
+    /// The client's address decides, by rendezvous: an instance that leaves moves its own clients and no others. A
+    /// pick looks at every instance.
+    case sourceHash = "source_hash"
+    /// The client's address decides, by a table: a pick looks at one slot, and few other clients move.
+    case maglev
+
+    var picksByHash: Bool { self == .sourceHash || self == .maglev }
+}
+
+/// A service's wish that clients stay near (`mesh.balance.prefer`).
+public struct LocalityPreference: Hashable, Sendable {
+    public enum Place: String, Hashable, Sendable, CaseIterable {
+        /// The instances of the client's node, then those of its zone, then all.
+        case node
+        /// The instances of the zone, then all.
+        case zone
+    }
+
+    public var place: Place
+    /// The next wider place takes part where fewer than so many percent of a place's instances may be picked; 1...100.
+    public var spillBelowPercent: Int
+
+    public init(_ place: Place, spillBelowPercent: Int = 50) {
+        self.place = place
+        self.spillBelowPercent = spillBelowPercent
+    }
 }
 
 /// How a node asks an instance whether it is healthy (semantics 1.4).

@@ -16,41 +16,71 @@ public struct Pool: BitwiseCopyable, @unchecked Sendable {
     // The memory belongs to a PoolStorage that the snapshot keeps alive, and nobody writes it: hence @unchecked.
     public let endpoints: UnsafePointer<Endpoint>?
     public let count: Int32
-    /// Of weighted round robin: indices into `endpoints` in the order of their turns; `nil` where all weights are
-    /// equal.
+    /// Of round robin: indices into `endpoints` in the order of their turns; `nil` where all weights are equal. Of
+    /// Maglev: its table.
     let sequence: UnsafePointer<UInt16>?
     let sequenceCount: Int32
     let policy: BalancePolicy
+    /// Of policies that pick by hash: the endpoints' own hashes.
+    let hashes: UnsafePointer<UInt64>?
+    let hasEqualWeights: Bool
 
-    static let none = Pool(endpoints: nil, count: 0, sequence: nil, sequenceCount: 0, policy: .roundRobin)
+    /// The endpoints as a list; `nil` where there is none.
+    public var list: UnsafeBufferPointer<Endpoint>? {
+        endpoints.map { UnsafeBufferPointer(start: $0, count: Int(count)) }
+    }
+
+    static let none = Pool(
+        endpoints: nil, count: 0, sequence: nil, sequenceCount: 0, policy: .roundRobin, hashes: nil,
+        hasEqualWeights: true)
 }
 
 /// Owns the memory behind one `Pool`.
 final class PoolStorage: Sendable {
     nonisolated(unsafe) private let endpoints: UnsafeMutablePointer<Endpoint>
     nonisolated(unsafe) private let sequence: UnsafeMutablePointer<UInt16>?
+    nonisolated(unsafe) private let hashes: UnsafeMutablePointer<UInt64>?
     let pool: Pool
 
     init(_ list: [Endpoint], policy: BalancePolicy) {
         endpoints = .allocate(capacity: max(list.count, 1))
         endpoints.initialize(from: list, count: list.count)
-        let turns =
-            policy == .weightedRoundRobin || policy == .roundRobin ? WeightedSequence.turns(list.map(\.weight)) : []
-        if turns.isEmpty {
-            sequence = nil
-        } else {
-            let memory = UnsafeMutablePointer<UInt16>.allocate(capacity: turns.count)
-            memory.initialize(from: turns, count: turns.count)
-            sequence = memory
-        }
+        hashes = policy.picksByHash ? Self.copy(list.map { AddressHash.of($0.address) }) : nil
+        let turns: Int
+        (sequence, turns) = Self.sequence(list, policy, hashes)
         pool = Pool(
             endpoints: list.isEmpty ? nil : UnsafePointer(endpoints), count: Int32(list.count),
-            sequence: UnsafePointer(sequence), sequenceCount: Int32(turns.count), policy: policy)
+            sequence: UnsafePointer(sequence), sequenceCount: Int32(turns), policy: policy,
+            hashes: UnsafePointer(hashes), hasEqualWeights: list.allSatisfy { $0.weight == list[0].weight })
+    }
+
+    private static func sequence(
+        _ list: [Endpoint], _ policy: BalancePolicy, _ hashes: UnsafeMutablePointer<UInt64>?
+    ) -> (UnsafeMutablePointer<UInt16>?, count: Int) {
+        switch policy {
+        case .roundRobin, .weightedRoundRobin:
+            let turns = WeightedSequence.turns(list.map(\.weight))
+            return (turns.isEmpty ? nil : copy(turns), turns.count)
+        case .maglev:
+            // One endpoint needs no table.
+            guard let hashes, (2...MaglevTable.mostEndpoints).contains(list.count) else { return (nil, 0) }
+            let table = MaglevTable.make(
+                UnsafeBufferPointer(start: hashes, count: list.count), weights: list.map(\.weight))
+            return (table, MaglevTable.size)
+        case .leastConnections, .powerOfTwoChoices, .sourceHash: return (nil, 0)
+        }
+    }
+
+    private static func copy<T: BitwiseCopyable>(_ list: [T]) -> UnsafeMutablePointer<T> {
+        let memory = UnsafeMutablePointer<T>.allocate(capacity: max(list.count, 1))
+        memory.initialize(from: list, count: list.count)
+        return memory
     }
 
     deinit {
         endpoints.deallocate()
         sequence?.deallocate()
+        hashes?.deallocate()
     }
 }
 

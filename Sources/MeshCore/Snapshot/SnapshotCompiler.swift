@@ -12,15 +12,18 @@ public struct SnapshotCompiler {
         public var servesLocalNames: Bool
         /// Listeners of the configuration: the web listeners.
         public var fixedListeners: [ListenerPlan]
+        /// Where this meshd runs, for services that prefer what is near.
+        public var locality: Locality
 
         public init(
             vipRange: IPNetwork, publishAddress: IPAddress, servesLocalNames: Bool = false,
-            fixedListeners: [ListenerPlan] = []
+            fixedListeners: [ListenerPlan] = [], locality: Locality = Locality()
         ) {
             self.vipRange = vipRange
             self.publishAddress = publishAddress
             self.servesLocalNames = servesLocalNames
             self.fixedListeners = fixedListeners
+            self.locality = locality
         }
     }
 
@@ -48,6 +51,7 @@ public struct SnapshotCompiler {
     private var nameProblems: [String] = []
     private var listenerProblems: [String] = []
     private var last = Snapshot()
+    private var slowStarts = SlowStarts()
 
     private struct PoolContent: Equatable {
         let list: [EndpointID]
@@ -68,6 +72,7 @@ public struct SnapshotCompiler {
         /// Services whose `tasks` changed.
         var tasks: [String] = []
         var pools: [Int: Pool] = [:]
+        var now: UInt64 = 0
     }
 
     public init(options: Options) {
@@ -91,11 +96,14 @@ public struct SnapshotCompiler {
     ///
     /// - Parameters:
     ///   - dirty: services whose entry, or an instance's state, changed since the last call.
+    ///   - now: for slow starts.
     ///   - state: the present state of an instance.
     public mutating func compile(
-        _ catalogue: Catalogue, dirty: Set<String>, state: (InstanceKey) -> InstanceState
+        _ catalogue: Catalogue, dirty: Set<String>, nowNanoseconds now: UInt64 = 0,
+        state: (InstanceKey) -> InstanceState
     ) -> Snapshot {
         var dirt = Dirt()
+        dirt.now = now
         let names = dirty.sorted()
         // What goes makes room first: a renamed service takes its VIP along.
         for name in names where catalogue.entries[name] == nil { remove(name, &dirt) }
@@ -123,7 +131,8 @@ public struct SnapshotCompiler {
         for port in ports where pools[port] == nil { pools[port] = poolIDs.take() }
         for port in pools.keys where !ports.contains(port) { release(&pools, port, &dirt) }
         releaseGone(before?.entry, entry, ports)
-        for (port, pool) in pools { fill(pool, port, entry, &dirt, state) }
+        let members = members(entry, dirt.now, state)
+        for (port, pool) in pools { fill(pool, port, entry, members, &dirt) }
         let healthy = entry.instances.filter { state($0.key) == .healthy && !$0.isDraining }
         let tasks = Array(Set(healthy.map(\.address))).sorted()
         records[spec.name] = Record(entry: entry, vip: vip, pools: pools, tasks: tasks)
@@ -151,6 +160,7 @@ public struct SnapshotCompiler {
     }
 
     private mutating func remove(_ name: String, _ dirt: inout Dirt) {
+        slowStarts.remove(service: name)
         vipProblems[name] = nil
         vips.release(name)
         guard let record = records.removeValue(forKey: name) else { return }
@@ -183,18 +193,40 @@ public struct SnapshotCompiler {
         }
     }
 
+    /// The weight that each instance of the service has in its pools now; 0: it may not be picked.
+    private mutating func members(
+        _ entry: Catalogue.Entry, _ now: UInt64, _ state: (InstanceKey) -> InstanceState
+    ) -> [Int] {
+        let spec = entry.spec
+        let isOpen = entry.instances.map { state($0.key) == .healthy && !$0.isDraining && $0.weight > 0 }
+        var weights = entry.instances.map { spec.policy == .roundRobin ? 1 : $0.weight }
+        slowStarts.update(entry, isOpen, now)
+        if spec.slowStartSeconds > 0 {
+            for (index, instance) in entry.instances.enumerated() where isOpen[index] {
+                weights[index] *= slowStarts.step(instance.key, now)
+            }
+        }
+        let isNear = spec.preference.map { $0.chosen(entry.instances, isOpen: isOpen, from: options.locality) }
+        for index in weights.indices where !isOpen[index] || isNear?[index] == false { weights[index] = 0 }
+        return weights
+    }
+
+    /// When the weight of an instance in its slow start next changes; `nil` where none is in one.
+    public var nextSlowStepNanoseconds: UInt64? { slowStarts.nextStepNanoseconds }
+
+    /// Services with an instance whose slow start has come to its next step.
+    public func slowStepsDue(nowNanoseconds now: UInt64) -> Set<String> { slowStarts.due(now) }
+
     /// Puts the instances that may be picked into the pool, if they differ from what it holds.
     private mutating func fill(
-        _ pool: Int32, _ port: UInt16, _ entry: Catalogue.Entry, _ dirt: inout Dirt,
-        _ state: (InstanceKey) -> InstanceState
+        _ pool: Int32, _ port: UInt16, _ entry: Catalogue.Entry, _ members: [Int], _ dirt: inout Dirt
     ) {
         var list: [Endpoint] = []
-        for instance in entry.instances {
+        for (instance, weight) in zip(entry.instances, members) {
             let endpoint = endpointIDs.endpoint(
                 EndpointKey(instance: instance.key, containerPort: port), instance.socketAddress(containerPort: port),
-                weight: entry.spec.policy == .roundRobin ? 1 : instance.weight)
-            let isOpen = state(instance.key) == .healthy && !instance.isDraining && instance.weight > 0
-            if isOpen { list.append(endpoint) }
+                weight: weight)
+            if weight > 0 { list.append(endpoint) }
         }
         let content = PoolContent(
             list: list.map { EndpointID(id: $0.id, incarnation: $0.incarnation, weight: $0.weight) },

@@ -2,11 +2,11 @@ import MeshCore
 import NetAddress
 
 extension ServiceReader {
-    /// Reads `scale` (semantics 1.6) and the labels that only meshd has: `mesh.vip`, `mesh.aliases`, `mesh.balance`
-    /// and the protocols of ports.
+    /// Reads `scale` (semantics 1.6) and the labels that only meshd has: `mesh.vip`, `mesh.aliases`, those
+    /// of balancing, and the protocols of ports.
     mutating func readMeshLabels(_ labels: inout LabelSet, _ findings: inout Findings) throws(CatalogueProblem) {
         if let label = labels.take("scale") { spec.scale = try label.integer(0...1_000_000) }
-        if let label = labels.takeMesh("balance") { spec.policy = try Self.policy(label) }
+        try readBalance(&labels)
         if let label = labels.takeMesh("vip") { spec.vip = try Self.vip(label) }
         if let label = labels.takeMesh("aliases") { try readAliases(label) }
         for (portText, label) in labels.takeAll(prefix: "vip.", suffix: ".protocol", meshOnly: true) {
@@ -17,6 +17,24 @@ extension ServiceReader {
             spec.vipProtocols[port] = try Self.portProtocol(label)
         }
         try readLayers(labels.takeAll(prefix: "publish.", suffix: ".protocol", meshOnly: true))
+    }
+
+    private mutating func readBalance(_ labels: inout LabelSet) throws(CatalogueProblem) {
+        if let label = labels.takeMesh("balance") { spec.policy = try Self.policy(label) }
+        if let label = labels.takeMesh("balance.slow_start_seconds") {
+            spec.slowStartSeconds = try label.seconds(0...3_600)
+        }
+        if let label = labels.takeMesh("balance.prefer") { spec.preference = try Self.preference(label) }
+        guard let label = labels.takeMesh("balance.spill_below_percent") else { return }
+        guard spec.preference != nil else { throw label.problem("has no meaning without mesh.balance.prefer") }
+        spec.preference?.spillBelowPercent = try label.integer(1...100)
+    }
+
+    private static func preference(_ label: Label) throws(CatalogueProblem) -> LocalityPreference {
+        guard let place = LocalityPreference.Place(rawValue: String(label.value.trimmed())) else {
+            throw label.problem("\(OneLine.quoted(label.value)) is not node or zone")
+        }
+        return LocalityPreference(place)
     }
 
     private static func policy(_ label: Label) throws(CatalogueProblem) -> BalancePolicy {

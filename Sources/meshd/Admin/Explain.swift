@@ -95,12 +95,14 @@ enum Explain {
 
     private static func candidates(_ name: String, _ port: UInt16, _ state: NodeState) -> [String] {
         guard let record = state.control.compiler.records[name] else { return [] }
-        var lines = ["policy    \(record.entry.spec.policy.rawValue)"]
+        var lines = ["policy    \(StatusPage.policy(record.entry.spec))"]
         let inFlight = state.inFlightByInstance()
         for instance in record.entry.instances {
             let health = state.state(instance)
             var verdict = health.state == .healthy ? "in" : "out: \(health.state.rawValue)"
-            if health.state == .healthy, instance.weight == 0 { verdict = "out: weight 0" }
+            if health.state == .healthy, !isPicked(instance, port, record, state) {
+                verdict = instance.weight == 0 ? "out: weight 0" : "out: not near"
+            }
             if let cause = health.cause { verdict += " (\(cause))" }
             let address = instance.socketAddress(containerPort: port)
             lines.append("instance  \(instance.id) at \(address)  \(verdict)  in flight \(inFlight[instance.key] ?? 0)")
@@ -109,6 +111,17 @@ enum Explain {
             lines.append("instance  none is announced: answered 503 (destination_unavailable)")
         }
         return lines
+    }
+
+    /// Whether the instance is in the pool of the port.
+    private static func isPicked(
+        _ instance: InstanceSpec, _ port: UInt16, _ record: SnapshotCompiler.Record, _ state: NodeState
+    ) -> Bool {
+        guard let id = record.pools[port], let endpoints = state.control.snapshot.pools[Int(id)].list else {
+            return false
+        }
+        let address = instance.socketAddress(containerPort: port)
+        return endpoints.contains { $0.address == address }
     }
 
     private static func withBytes<R>(_ text: String, _ body: (UnsafeRawBufferPointer) -> R) -> R {

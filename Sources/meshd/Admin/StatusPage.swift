@@ -49,7 +49,10 @@ enum StatusPage {
                 ("published", .array(spec.publishedPorts.map { .string(published($0)) })),
                 ("aliases", .array(spec.aliases.map { .string($0) })),
                 ("routes", .array(spec.routes.map { .string(route($0)) })),
-                ("policy", .string(spec.policy.rawValue)), ("scale", spec.scale.map { .int($0) } ?? .null),
+                ("policy", .string(spec.policy.rawValue)),
+                ("prefer", .optional(spec.preference?.place.rawValue)),
+                ("slowStartSeconds", .double(spec.slowStartSeconds)),
+                ("scale", spec.scale.map { .int($0) } ?? .null),
                 ("instances", .array(record.entry.instances.map { instance($0, state, inFlight) })),
             ])
         }
@@ -58,6 +61,16 @@ enum StatusPage {
     static func published(_ port: PublishedPort) -> String {
         let address = port.address.map { SocketAddress($0, port.port).description } ?? "\(port.port)"
         return "\(address)->\(port.containerPort)/\(port.transport.rawValue)"
+    }
+
+    /// The policy and what goes with it, as text.
+    static func policy(_ spec: ServiceSpec) -> String {
+        var text = spec.policy.rawValue
+        if let preference = spec.preference {
+            text += ", prefers \(preference.place.rawValue), spills below \(preference.spillBelowPercent) %"
+        }
+        if spec.slowStartSeconds > 0 { text += ", slow start \(spec.slowStartSeconds) s" }
+        return text
     }
 
     static func route(_ route: RouteSpec) -> String {
@@ -105,7 +118,7 @@ enum StatusPage {
         let seen =
             spec.scale.map { "\(record.entry.instances.count) of \($0) instances" }
             ?? "\(record.entry.instances.count) instances"
-        var lines = ["", "service \(name)  \(record.vip?.description ?? "no VIP")  \(seen)  \(spec.policy.rawValue)"]
+        var lines = ["", "service \(name)  \(record.vip?.description ?? "no VIP")  \(seen)  \(policy(spec))"]
         let ports = record.pools.keys.sorted().map(String.init).joined(separator: ", ")
         if !ports.isEmpty { lines.append("  ports      \(ports)") }
         if !spec.publishedPorts.isEmpty {

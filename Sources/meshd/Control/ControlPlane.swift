@@ -35,6 +35,7 @@ final class ControlPlane: Handler {
     private var isRetryingListeners = false
     private var retryPause = ControlPlane.listenerRetryNanoseconds.0
     private let retryTimer = TimerHandler()
+    private let slowStartTimer = TimerHandler()
     /// Called after each compilation, for who keeps copies: DNS, the state on disk.
     var compiled: (Snapshot) -> Void = { _ in }
 
@@ -56,6 +57,10 @@ final class ControlPlane: Handler {
         loop.attach(self)
         loop.attach(retryTimer)
         retryTimer.fired = { [unowned self] in retryListeners() }
+        loop.attach(slowStartTimer)
+        slowStartTimer.fired = { [unowned self] in
+            markDirty(compiler.slowStepsDue(nowNanoseconds: self.loop.nowNanoseconds))
+        }
     }
 
     /// True once every worker routes by a snapshot that has heard of every source.
@@ -108,7 +113,10 @@ final class ControlPlane: Handler {
         let start = MonotonicClock.nowNanoseconds()
         let services = dirty
         dirty = []
-        snapshot = compiler.compile(catalogue, dirty: services) { [prober] in prober!.state($0) }
+        snapshot = compiler.compile(catalogue, dirty: services, nowNanoseconds: loop.nowNanoseconds) { [prober] in
+            prober!.state($0)
+        }
+        if let next = compiler.nextSlowStepNanoseconds { loop.setDeadline(slowStartTimer, at: next) }
         lastCompile = loop.nowNanoseconds
         compileNanoseconds = MonotonicClock.nowNanoseconds() - start
         if !watchedDials.isEmpty { watchedDials = watchedDials.filter { compiler.endpointOwner($0) != nil } }

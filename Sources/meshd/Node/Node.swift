@@ -68,7 +68,8 @@ final class Node {
         SnapshotCompiler.Options(
             vipRange: settings.vipRange, publishAddress: settings.publishAddress,
             servesLocalNames: settings.servesLocalNames,
-            fixedListeners: settings.http.map { [ListenerPlan(address: $0, role: .web, owner: "--http")] } ?? [])
+            fixedListeners: settings.http.map { [ListenerPlan(address: $0, role: .web, owner: "--http")] } ?? [],
+            locality: Locality(node: settings.node, zone: settings.zone))
     }
 
     /// An address of the node's own settings must be free; services' addresses need not be.

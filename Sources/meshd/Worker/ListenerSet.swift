@@ -73,11 +73,8 @@ final class ListenerSet {
             socket, on: loop, mayAccept: gate.mayAccept, refused: gate.refused,
             accepted: { [gate, http, relay] socket, peer in
                 gate.accepted()
-                if binding.isRelay {
-                    relay.serve(socket, binding)
-                } else {
-                    http.serve(socket, peer ?? SocketAddress(.anyV4, 0), binding)
-                }
+                let peer = peer ?? SocketAddress(.anyV4, 0)
+                if binding.isRelay { relay.serve(socket, peer, binding) } else { http.serve(socket, peer, binding) }
             })
         return Open(listener: listener, binding: binding)
     }
