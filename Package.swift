@@ -33,6 +33,7 @@ let package = Package(
 
         // Pure: no I/O, no other target.
         target("HTTPCodec"),
+        target("JSONCodec"),
         target("NetAddress"),
         target("MeshCore", ["NetAddress"]),
         target("YAML", ["CYAML"]),
@@ -47,14 +48,14 @@ let package = Package(
         target("L4Proxy", ["Reactor", "MeshCore", "NetAddress"]),
         target("L7Router", ["Reactor", "MeshCore", "HTTPCodec", "NetAddress"]),
         target("HealthProber", ["Reactor", "MeshCore", "HTTPClient", "NetAddress"]),
-        target("Registry", ["Reactor", "MeshCore", "YAML", "NetAddress"]),
+        target("Registry", ["Reactor", "MeshCore", "HTTPClient", "JSONCodec", "YAML", "NetAddress"]),
 
         // Command line, wiring, control loop, admin.
         .executableTarget(
             name: "meshd",
             dependencies: [
-                "Reactor", "HTTPCodec", "MeshCore", "NetAddress", "HTTPClient", "AliasDNS", "L4Proxy", "L7Router",
-                "HealthProber", "Registry", "Configuration",
+                "Reactor", "HTTPCodec", "MeshCore", "NetAddress", "HTTPClient", "JSONCodec", "AliasDNS", "L4Proxy",
+                "L7Router", "HealthProber", "Registry", "Configuration",
             ],
             swiftSettings: settings
         ),
@@ -63,6 +64,7 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         tests("NetAddressTests", ["NetAddress", "TestSupport"]),
         tests("HTTPCodecTests", ["HTTPCodec", "TestSupport"]),
+        tests("JSONCodecTests", ["JSONCodec", "TestSupport"]),
         tests("MeshCoreTests", ["MeshCore", "NetAddress", "TestSupport"]),
         tests("L7RouterTests", ["L7Router", "HTTPCodec", "Reactor", "CLinux", "NetAddress", "TestSupport"]),
         tests("ReactorTests", ["Reactor", "CLinux", "NetAddress", "TestSupport"]),
@@ -70,7 +72,9 @@ let package = Package(
         tests("TidyTests", []),
         tests("AliasDNSTests", ["AliasDNS", "MeshCore", "NetAddress", "Reactor"]),
         tests("YAMLTests", ["YAML"]),
-        tests("RegistryTests", ["Registry", "Reactor", "MeshCore", "NetAddress"]),
+        tests(
+            "RegistryTests",
+            ["Registry", "Reactor", "MeshCore", "HTTPClient", "JSONCodec", "NetAddress", "TestSupport"]),
         tests("ConfigurationTests", ["Configuration", "NetAddress"]),
 
         // Servers on threads that follow a test's script.

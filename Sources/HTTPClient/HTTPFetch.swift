@@ -23,6 +23,9 @@ public final class HTTPFetch: Handler {
     /// A failure found by `start`, told in the next turn.
     private var earlyFailure: FetchFailure?
     private var completion: ((FetchResult) -> Void)?
+    /// Of a stream: gets the body piece by piece; an empty one says that the head is there.
+    private var piece: ((_ status: Int, [UInt8]) -> Void)?
+    private var isHeadTold = false
 
     private init(_ request: FetchRequest, _ loop: EventLoop, _ completion: @escaping (FetchResult) -> Void) {
         self.loop = loop
@@ -44,6 +47,23 @@ public final class HTTPFetch: Handler {
             let (deadline, overflow) = loop.nowNanoseconds.addingReportingOverflow(request.timeoutNanoseconds)
             loop.setDeadline(fetch, at: overflow ? .max : deadline)
         }
+        return fetch
+    }
+
+    /// Begins to dial for a response that is wanted while it comes. Such a response may last: the request's timeout is
+    /// for its head alone, its body limit for what comes in one piece, and the kernel watches over the connection.
+    ///
+    /// - Parameters:
+    ///   - piece: gets the status with an empty piece when the head is there, then what has come of the body. It may
+    ///     call `cancel`.
+    ///   - completion: gets what has not been told of the body when the response ends.
+    @discardableResult
+    public static func stream(
+        _ request: FetchRequest, on loop: EventLoop, piece: @escaping (_ status: Int, [UInt8]) -> Void,
+        completion: @escaping (FetchResult) -> Void
+    ) -> HTTPFetch {
+        let fetch = start(request, on: loop, completion: completion)
+        fetch.piece = piece
         return fetch
     }
 
@@ -129,7 +149,10 @@ public final class HTTPFetch: Handler {
                 return
             case .failed: return finish(.failed(.closedEarly))
             case .count(0): return finish(reader.streamEnded())
-            case .count(let count): if let result = take(buffer, filled + count) { return finish(result) }
+            case .count(let count):
+                if let result = take(buffer, filled + count) { return finish(result) }
+                // Whoever got a piece may have had enough.
+                guard completion != nil else { return }
             }
         }
         loop.requeue(self)
@@ -142,9 +165,24 @@ public final class HTTPFetch: Handler {
         case .more(let consumed):
             filled = count - consumed
             if consumed > 0 { buffer.base.copyMemory(from: buffer.base + consumed, byteCount: filled) }
-            if reader.isInBody { phase = .body }
+            if reader.isInBody {
+                phase = .body
+                tellPiece()
+            }
             return nil
         }
+    }
+
+    private func tellPiece() {
+        guard let piece else { return }
+        if !isHeadTold {
+            isHeadTold = true
+            loop.clearDeadline(self)
+            socket.keepAlive()
+            piece(reader.status, [])
+        }
+        let bytes = reader.takeBody()
+        if !bytes.isEmpty, completion != nil { piece(reader.status, bytes) }
     }
 
     // MARK: - End
@@ -157,6 +195,7 @@ public final class HTTPFetch: Handler {
 
     private func tearDown() {
         completion = nil
+        piece = nil
         loop.detach(self)
         socket.close()
         socket = .none

@@ -23,7 +23,8 @@ struct ResponseReader {
     private let limit: Int
     private var state = State.head
     private var interims = 0
-    private var status = 0
+    /// 0 before the head.
+    private(set) var status = 0
     private var body: [UInt8] = []
 
     init(_ request: FetchRequest) {
@@ -54,6 +55,13 @@ struct ResponseReader {
                 return take(step, base)
             }
         }
+    }
+
+    /// Hands over the decoded body so far, which then no longer counts against the limit.
+    mutating func takeBody() -> [UInt8] {
+        let taken = body
+        body = []
+        return taken
     }
 
     /// The server will send no more.
