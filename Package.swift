@@ -30,6 +30,7 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CNGHTTP2", providers: [.apt(["libnghttp2-dev"])]),
+        .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
 
         // Pure: no I/O, no other target.
         target("HTTPCodec"),
@@ -40,7 +41,7 @@ let package = Package(
         target("Configuration", ["YAML", "NetAddress"]),
 
         // The only target that makes system calls on descriptors.
-        target("Reactor", ["CLinux", "NetAddress"]),
+        target("Reactor", ["CLinux", "COpenSSL", "NetAddress"]),
 
         // What the node does. None of these imports another.
         target("HTTPClient", ["Reactor", "HTTPCodec", "NetAddress", "CNGHTTP2"]),

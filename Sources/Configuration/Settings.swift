@@ -8,6 +8,7 @@ public struct Settings: Sendable, Equatable {
     public var registries: [String] = []
     /// The web listener; `nil`: none.
     public var http: SocketAddress?
+    public var tls = TLSSettings()
     /// Where published ports listen that name no address.
     public var publishAddress: IPAddress
     public var vipRange: IPNetwork

@@ -21,7 +21,7 @@ struct Setting {
 
 /// Every setting, declared once: for flags, `meshd.yaml`, `--help` and the reference.
 enum SettingsTable {
-    static var all: [Setting] { whatIsServed + names + forwarding + logs + timeouts + limits }
+    static var all: [Setting] { whatIsServed + tls + names + forwarding + logs + timeouts + limits }
 
     private static var whatIsServed: [Setting] {
         [

@@ -15,7 +15,7 @@ final class ClientConnection: Handler {
     /// The peer is a trusted proxy: what it says of its clients is believed.
     let isTrusted: Bool
     /// Whether the client's side is encrypted.
-    let isSecure = false
+    var isSecure = false
     private(set) var transport: Transport
     var input = Pump()
     /// Bytes to the client that come before any run of the instance's pump: heads, and answers made here.
@@ -52,6 +52,12 @@ final class ClientConnection: Handler {
     var isIdle: Bool { exchange == nil && !input.hasRaw && !isLingering && output.isEmpty }
 
     // MARK: - Events
+
+    /// Takes over from a handshake that has heard events before.
+    func begin(isReadable: Bool, sawPeerClose: Bool) {
+        (self.isReadable, self.sawPeerClose) = (isReadable || sawPeerClose, sawPeerClose)
+        if self.isReadable { processInput() }
+    }
 
     override func ready(_ readiness: Readiness) {
         if readiness.contains(.error) { return hungUp() }

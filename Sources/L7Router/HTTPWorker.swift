@@ -52,6 +52,21 @@ public final class HTTPWorker {
         loop.setDeadline(connection, after: options.headTimeout)
     }
 
+    /// Serves a connection whose TLS handshake is over, in the handshake's place on the loop.
+    ///
+    /// - Parameter sawPeerClose: the kernel has told of the client's end of stream.
+    func serve(
+        _ layer: TLSLayer, _ peer: SocketAddress, _ binding: PortBinding, replacing handshake: Handler,
+        sawPeerClose: Bool
+    ) {
+        let connection = ClientConnection(Transport(layer, over: layer.socket), peer, binding, self)
+        connection.isSecure = true
+        loop.handOver(from: handshake, to: connection)
+        counters.connectionsAccepted += 1
+        loop.setDeadline(connection, after: options.headTimeout)
+        connection.begin(isReadable: layer.mayHaveBytes, sawPeerClose: sawPeerClose)
+    }
+
     /// Client connections open now.
     public var connectionsOpen: Int { openClients }
 

@@ -51,14 +51,31 @@ import Testing
         ("dial-attempts", "1"), ("serve-local-names", "true"), ("unknown-host-status", "503"),
         ("forwarding-headers", "both"), ("trusted-proxies", "10.0.0.0/8"), ("request-id-to-client", "true"),
         ("trace-parent", "generate"),
+        ("https", "127.0.0.1:8443"), ("certificates", "/etc/meshd/tls"), ("default-certificate", "web"),
+        ("tls-minimum", "1.3"), ("tls-ciphers", "ECDHE+AESGCM"), ("tls-cipher-suites", "TLS_AES_128_GCM_SHA256"),
+        ("tls-groups", "P-256"), ("handshake-timeout-seconds", "3"), ("max-handshakes", "10"),
+        ("ticket-rotation-seconds", "60"), ("ticket-keys", "/k"), ("client-ca", "/ca.pem"),
+        ("client-certificates", "optional"),
         ("max-connections", "1000"), ("dns-ttl-seconds", "1"), ("buffer-limit-mib", "64"),
     ]
+
+    private static var tls: TLSSettings {
+        var tls = TLSSettings()
+        tls.https = SocketAddress("127.0.0.1:8443")
+        (tls.certificates, tls.defaultCertificate) = ("/etc/meshd/tls", "web")
+        (tls.minimum, tls.ciphers, tls.cipherSuites) = (.v13, "ECDHE+AESGCM", "TLS_AES_128_GCM_SHA256")
+        (tls.groups, tls.handshakeTimeoutSeconds, tls.maxHandshakes) = ("P-256", 3, 10)
+        (tls.ticketRotationSeconds, tls.ticketKeys) = (60, "/k")
+        (tls.clientAuthorities, tls.clientCertificates) = ("/ca.pem", .optional)
+        return tls
+    }
 
     private static var expected: Settings {
         var settings = Settings(node: "n1", workers: 4, hasIPv6: false)
         settings.registries = ["file:a.yaml"]
         settings.zone = "east"
         settings.http = SocketAddress("127.0.0.1:8080")
+        settings.tls = tls
         settings.publishAddress = .loopbackV4
         settings.vipRange = IPNetwork("127.97.0.0/16") ?? settings.vipRange
         settings.dns = SocketAddress("[::1]:53")

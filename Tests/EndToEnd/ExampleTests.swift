@@ -83,6 +83,29 @@ import Testing
         }
     }
 
+    @Test func secureServiceIsServedOverTLS() throws {
+        let instance = try HTTPInstance("secure")
+        let name = "secure.company.com"
+        let settings = TextFile.read(Self.folder + "tls/meshd.yaml")
+        try demand(settings.contains("\ncertificates: certificates\n"), "the folder of the example")
+        let folder = try TemporaryDirectory()
+        try OpenSSL.pair(folder.path, "secure", [name])
+        try TextFile.write(settings, to: folder.path + "/meshd.yaml")
+        let port = FreePort.take()
+        // The example's file with what differs here as flags.
+        let flags = [
+            "--config", folder.path + "/meshd.yaml", "--https", "127.0.0.1:\(port)", "--certificates", folder.path,
+        ]
+        try run(try text("tls", [("9051", instance.port)]), flags) { mesh in
+            let result = try Tool.curl(
+                [
+                    "--cacert", folder.path + "/secure.crt", "--resolve", "\(name):\(port):127.0.0.1",
+                    "https://\(name):\(port)/",
+                ], in: folder.path)
+            try demandEqual(result.output, "secure", result.errors)
+        }
+    }
+
     @Test(arguments: [nil, "company.com"] as [String?])
     func shopIsRoutedByItsHosts(routingDomain: String?) throws {
         let names = ["shop-1", "shop-2", "payment", "blog-1", "blog-2", "blog-3", "front"]

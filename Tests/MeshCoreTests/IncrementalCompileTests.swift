@@ -24,7 +24,7 @@ private struct Meaning: Equatable {
         }
         for plan in snapshot.listeners {
             switch plan.role {
-            case .web: listeners.insert("\(plan.address) web \(plan.owner)")
+            case .web, .secureWeb: listeners.insert("\(plan.address) web \(plan.owner)")
             case .http(let pool): listeners.insert("\(plan.address) http \(names[pool]!) \(plan.owner)")
             case .relay(let pool): listeners.insert("\(plan.address) relay \(names[pool]!) \(plan.owner)")
             }

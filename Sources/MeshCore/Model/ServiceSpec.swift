@@ -27,6 +27,8 @@ public struct ServiceSpec: Hashable, Sendable {
     public var preference: LocalityPreference?
     /// Seconds in which an instance's weight rises to its own after it became healthy, 0...3,600; 0: at once.
     public var slowStartSeconds: Double
+    /// The certificate that the service brings along for its names.
+    public var certificate: CertificateSpec?
 
     public init(
         name: String, aliases: [String] = [], routes: [RouteSpec] = [], publishedPorts: [PublishedPort] = [],

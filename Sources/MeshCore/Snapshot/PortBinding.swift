@@ -4,6 +4,7 @@ public final class PortBinding {
     private var poolID: Int32 = -1
     private var web = false
     private var relay = false
+    private var secure = false
 
     /// The port that is listened on.
     public let port: UInt16
@@ -14,10 +15,11 @@ public final class PortBinding {
     }
 
     public func serve(_ role: ListenerPlan.Role) {
-        web = role == .web
+        secure = role == .secureWeb
+        web = role == .web || secure
         if case .relay = role { relay = true } else { relay = false }
         switch role {
-        case .web: poolID = -1
+        case .web, .secureWeb: poolID = -1
         case .http(let pool), .relay(let pool): poolID = pool
         }
     }
@@ -30,6 +32,9 @@ public final class PortBinding {
 
     /// Whether Host and path choose the pool.
     public var isWeb: Bool { web }
+
+    /// Whether clients speak TLS, which ends here.
+    public var isSecure: Bool { secure }
 
     /// Whether bytes are relayed as they are.
     public var isRelay: Bool { relay }

@@ -39,6 +39,8 @@ public struct ListenerPlan: Hashable, Sendable {
     public enum Role: Hashable, Sendable {
         /// Host and path choose the service.
         case web
+        /// The same over TLS.
+        case secureWeb
         /// The port's pool, exchange by exchange, whatever the Host.
         case http(pool: Int32)
         /// The port's pool, bytes relayed.

@@ -59,6 +59,22 @@ public enum FileBytes {
     /// Removes the directory, if it is empty.
     public static func removeDirectory(_ path: String) { rmdir(path) }
 
+    /// The names in a directory, sorted, without those that begin with a dot; more than `limit` are an error (`EFBIG`).
+    public static func names(in path: String, limit: Int) throws(SystemError) -> [String] {
+        guard let folder = opendir(path) else { throw SystemError("opendir", errno) }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let capacity = MemoryLayout.size(ofValue: entry.pointee.d_name)
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: capacity) { String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+            guard names.count <= limit else { throw SystemError("readdir", EFBIG) }
+        }
+        return names.sorted()
+    }
+
     /// A new directory in the place for temporary files, for this user alone.
     public static func makeTemporaryDirectory(_ name: String) throws(SystemError) -> String {
         let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"

@@ -14,17 +14,30 @@ public final class FileWatcher: Handler {
 
     private let loop: EventLoop
     private let descriptor: Int32
-    private let name: String
+    /// `nil`: every file of the folder.
+    private let name: String?
     private let changed: () -> Void
     /// When the first change that was not yet told came.
     private var firstChange: UInt64?
 
-    public init(_ path: String, on loop: EventLoop, changed: @escaping () -> Void) throws(SystemError) {
+    public convenience init(_ path: String, on loop: EventLoop, changed: @escaping () -> Void) throws(SystemError) {
+        let cut = path.lastIndex(of: "/")
+        let name = cut.map { String(path[path.index(after: $0)...]) } ?? path
+        let folder = cut.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        try self.init(folder, name, loop, changed)
+    }
+
+    /// Watches all files of a folder.
+    public convenience init(folder: String, on loop: EventLoop, changed: @escaping () -> Void) throws(SystemError) {
+        try self.init(folder, nil, loop, changed)
+    }
+
+    private init(
+        _ folder: String, _ name: String?, _ loop: EventLoop, _ changed: @escaping () -> Void
+    ) throws(SystemError) {
         self.loop = loop
         self.changed = changed
-        let cut = path.lastIndex(of: "/")
-        name = cut.map { String(path[path.index(after: $0)...]) } ?? path
-        let folder = cut.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        self.name = name
         descriptor = inotify_init1(Int32(IN_NONBLOCK | IN_CLOEXEC))
         guard descriptor >= 0 else { throw SystemError("inotify_init1", errno) }
         super.init()
@@ -59,6 +72,7 @@ public final class FileWatcher: Handler {
 
     /// Whether an event in the kernel's list names the file, or the list overflowed, or a link beside it moved.
     private func mentions(_ list: UnsafeRawBufferPointer) -> Bool {
+        guard let name else { return true }
         var offset = 0
         let headerSize = MemoryLayout<inotify_event>.size
         while offset + headerSize <= list.count {

@@ -40,6 +40,7 @@ struct ServiceReader {
         try readRoutes(&labels, &findings)
         try readProbe(&labels, &findings)
         try readMeshLabels(&labels, &findings)
+        try readTLS(&labels, &findings)
         labels.warnOfUnserved(service: spec.name, &findings)
         if let external = service["external"] { try readExternal(external) }
         if let list = service["x-mesh-instances"] { try readInstances(list) }

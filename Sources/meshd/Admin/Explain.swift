@@ -15,7 +15,9 @@ enum Explain {
         let path = slash == rest.endIndex ? "/" : String(rest[slash...])
         let address = SocketAddress(authority) ?? IPAddress(authority).map { SocketAddress($0, 80) }
         if host == nil, let address,
-            state.control.snapshot.listeners.contains(where: { $0.address == address && $0.role != .web })
+            state.control.snapshot.listeners.contains(where: {
+                $0.address == address && $0.role != .web && $0.role != .secureWeb
+            })
         {
             return port(address, state)
         }
@@ -70,7 +72,7 @@ enum Explain {
             ?? plans.first { $0.address.port == address.port && $0.address.ip.isUnspecified }
         guard let plan else { return lines[0] + "\nlistener    none: refused\n" }
         switch plan.role {
-        case .web: lines.append("listener    \(plan.owner): Host and path choose the service")
+        case .web, .secureWeb: lines.append("listener    \(plan.owner): Host and path choose the service")
         case .http(let pool): lines += serving("exchange by exchange", plan, pool, state)
         case .relay(let pool): lines += serving("bytes relayed", plan, pool, state)
         }

@@ -11,6 +11,7 @@ enum Metrics {
         var page = MetricsText()
         node(state, &page)
         http(state.reports.map(\.http), &page)
+        tls(state, &page)
         relay(state.reports.map(\.relay), &page)
         workers(state.reports, &page)
         instances(state, &page)

@@ -23,6 +23,8 @@ struct NodeState {
     let dns: AliasDNSCounters?
     /// What a request that no route takes is answered.
     let unknownHostStatus: Int
+    /// Certificates in force with the second (since 1970) in which each ends.
+    let certificates: [(label: String, notAfter: Int64)]
 
     /// In flight by endpoint id, over all workers that reported.
     func inFlight() -> [Int32: Int] {

@@ -36,6 +36,10 @@ final class ControlPlane: Handler {
     private var retryPause = ControlPlane.listenerRetryNanoseconds.0
     private let retryTimer = TimerHandler()
     private let slowStartTimer = TimerHandler()
+    /// Told which services an event touched.
+    var touched: (Set<String>) -> Void = { _ in }
+    /// What is wrong with certificates, where there are any.
+    var certificateProblems: () -> [String] = { [] }
     /// Called after each compilation, for who keeps copies: DNS, the state on disk.
     var compiled: (Snapshot) -> Void = { _ in }
 
@@ -73,6 +77,7 @@ final class ControlPlane: Handler {
         for name in touched {
             if let entry = catalogue.entries[name] { prober.update(entry) } else { prober.remove(service: name) }
         }
+        self.touched(touched)
         markDirty(touched)
     }
 
@@ -197,7 +202,7 @@ final class ControlPlane: Handler {
     /// Everything that could not be had, for `status`.
     var problems: [String] {
         let failures = blocked.merging(listenerFailures, uniquingKeysWith: { first, _ in first }).values
-        return compiler.problems
+        return compiler.problems + certificateProblems()
             + failures.map { "\($0.owner): cannot listen on \($0.address): \($0.cause)" }.sorted()
             + pausedWorkers.sorted { $0.key < $1.key }.map { "worker \($0.key) accepts no connections: \($0.value)" }
     }

@@ -20,6 +20,7 @@ final class Node {
     private var dns: AliasDNSServer?
     private(set) var admin: AdminServer?
     private var state: StateDirectory?
+    private(set) var certificates: CertificateKeeper?
     private let started: UInt64
     private var shutdown: Shutdown?
     /// Called when every worker has ended.
@@ -41,6 +42,7 @@ final class Node {
             loop: loop, sources: urls.map(\.description), options: Self.options(settings), workers: inboxes,
             vips: state?.load() ?? [:], seed: seed)
         if let web = settings.http { try Self.require(web, "--http") }
+        try openTLS()
         try openAdmin()
         for url in urls { try open(url) }
         if let address = settings.dns {
@@ -68,8 +70,21 @@ final class Node {
         SnapshotCompiler.Options(
             vipRange: settings.vipRange, publishAddress: settings.publishAddress,
             servesLocalNames: settings.servesLocalNames,
-            fixedListeners: settings.http.map { [ListenerPlan(address: $0, role: .web, owner: "--http")] } ?? [],
-            locality: Locality(node: settings.node, zone: settings.zone))
+            fixedListeners: webListeners(settings), locality: Locality(node: settings.node, zone: settings.zone))
+    }
+
+    private static func webListeners(_ settings: Settings) -> [ListenerPlan] {
+        let plain = settings.http.map { ListenerPlan(address: $0, role: .web, owner: "--http") }
+        let secure = settings.tls.https.map { ListenerPlan(address: $0, role: .secureWeb, owner: "--https") }
+        return [plain, secure].compactMap(\.self)
+    }
+
+    private func openTLS() throws {
+        guard let address = settings.tls.https else { return }
+        try Self.require(address, "--https")
+        certificates = try CertificateKeeper(try certificateSetup(), on: loop, workers: inboxes)
+        control.touched = { [unowned self] in certificates?.update($0, control.catalogue) }
+        control.certificateProblems = { [unowned self] in certificates?.problems ?? [] }
     }
 
     /// An address of the node's own settings must be free; services' addresses need not be.
@@ -137,7 +152,8 @@ final class Node {
                 NodeState(
                     node: settings.node, nowNanoseconds: loop.nowNanoseconds,
                     uptimeNanoseconds: loop.nowNanoseconds &- started, control: control, sources: sourceStatus,
-                    reports: reports, dns: dns?.counters, unknownHostStatus: settings.unknownHostStatus))
+                    reports: reports, dns: dns?.counters, unknownHostStatus: settings.unknownHostStatus,
+                    certificates: certificates?.expiries ?? []))
         }
     }
 
@@ -152,7 +168,8 @@ final class Node {
         var threads: [Thread] = []
         for (index, inbox) in inboxes.enumerated() {
             let plan = WorkerPlan(
-                index: index, router: routerOptions(), relay: relayOptions(), accessLogPath: accessLogPath(),
+                index: index, router: routerOptions(), relay: relayOptions(), tls: tlsOptions(),
+                accessLogPath: accessLogPath(),
                 bufferLimitBytes: settings.bufferLimitMiB << 20, descriptorShare: share(descriptors),
                 connectionLimit: connectionLimit,
                 seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15, random: Self.randomBits(), inbox: inbox,
@@ -215,6 +232,7 @@ final class Node {
         for thread in shutdownThreads { thread.join() }
         shutdownThreads = []
         dns?.close()
+        certificates?.stop()
         admin?.close()
         if case .unix(let path)? = settings.admin { FileBytes.remove(path) }
         Log.info("stopped", ["drained": "\(isDrained)"])

@@ -11,20 +11,22 @@ final class AcceptGate {
     private let loop: EventLoop
     private let http: HTTPWorker
     private let relay: RelayWorker
+    private let tls: TLSFront
     private var isFull = false
     /// The system gave no descriptor, whatever this worker's part is.
     private var isRefused = false
 
-    init(_ plan: WorkerPlan, _ loop: EventLoop, _ http: HTTPWorker, _ relay: RelayWorker) {
+    init(_ plan: WorkerPlan, _ loop: EventLoop, _ http: HTTPWorker, _ relay: RelayWorker, _ tls: TLSFront) {
         self.plan = plan
         self.loop = loop
         self.http = http
         self.relay = relay
+        self.tls = tls
     }
 
     func mayAccept() -> Bool {
         let used = loop.handlerCount
-        let clients = http.connectionsOpen + relay.sessionsOpen
+        let clients = http.connectionsOpen + relay.sessionsOpen + tls.handshakesOpen
         if isFull {
             guard used < plan.descriptorShare * 15 / 16, clients < max(1, plan.connectionLimit / 16 * 15) else {
                 return false

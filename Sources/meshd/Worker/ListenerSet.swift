@@ -15,16 +15,18 @@ final class ListenerSet {
     private let gate: AcceptGate
     private let http: HTTPWorker
     private let relay: RelayWorker
+    private let tls: TLSFront
     private let limit: Int
     private var open: [SocketAddress: Open] = [:]
     private var plans: [ListenerPlan] = []
     private var isFinished = false
 
-    init(loop: EventLoop, gate: AcceptGate, http: HTTPWorker, relay: RelayWorker, limit: Int) {
+    init(loop: EventLoop, gate: AcceptGate, http: HTTPWorker, relay: RelayWorker, tls: TLSFront, limit: Int) {
         self.loop = loop
         self.gate = gate
         self.http = http
         self.relay = relay
+        self.tls = tls
         self.limit = limit
     }
 
@@ -71,10 +73,16 @@ final class ListenerSet {
         let binding = PortBinding(plan.role, port: plan.address.port)
         let listener = try TCPListener(
             socket, on: loop, mayAccept: gate.mayAccept, refused: gate.refused,
-            accepted: { [gate, http, relay] socket, peer in
+            accepted: { [gate, http, relay, tls] socket, peer in
                 gate.accepted()
                 let peer = peer ?? SocketAddress(.anyV4, 0)
-                if binding.isRelay { relay.serve(socket, peer, binding) } else { http.serve(socket, peer, binding) }
+                if binding.isRelay {
+                    relay.serve(socket, peer, binding)
+                } else if binding.isSecure {
+                    tls.serve(socket, peer, binding)
+                } else {
+                    http.serve(socket, peer, binding)
+                }
             })
         return Open(listener: listener, binding: binding)
     }

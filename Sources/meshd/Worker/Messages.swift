@@ -8,6 +8,9 @@ import Reactor
 enum WorkerMessage: Sendable {
     /// Route by this snapshot; do not listen on the blocked addresses, which other programs hold.
     case install(Snapshot, blocked: Set<SocketAddress>)
+    /// What new TLS handshakes choose from.
+    case certificates(TLSCertificateTable)
+    case ticketKeys(TLSTicketKeys)
     case report(ticket: UInt64)
     /// A dial to this endpoint failed on some worker: tell of the next one that succeeds.
     case watchDials(id: Int32)
@@ -40,6 +43,7 @@ struct WorkerReport: Sendable {
     let ticket: UInt64
     let http: RouterCounters
     let relay: RelayCounters
+    let tls: TLSCounters
     let inFlight: [Int32: Int]
     let turns: UInt64
     let bufferBytes: Int

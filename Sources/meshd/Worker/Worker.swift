@@ -9,6 +9,7 @@ struct WorkerPlan: Sendable {
     let index: Int
     let router: RouterOptions
     let relay: RelayOptions
+    let tls: TLSFrontOptions
     let accessLogPath: String?
     let bufferLimitBytes: Int
     /// Descriptors this worker may use before it stops accepting.
@@ -29,6 +30,7 @@ final class Worker {
     private let balancer: Balancer
     private let http: HTTPWorker
     private let relay: RelayWorker
+    private let tls: TLSFront
     private let accessLog: AccessLog?
     private let listeners: ListenerSet
     private let dials: DialWatch
@@ -45,9 +47,11 @@ final class Worker {
             loop: loop, balancer: balancer, options: plan.router, accessLog: accessLog, random: plan.random,
             dialed: dials.dialed)
         relay = RelayWorker(loop: loop, balancer: balancer, options: plan.relay, dialed: dials.dialed)
-        let gate = AcceptGate(plan, loop, http, relay)
+        tls = TLSFront(loop: loop, http: http, options: plan.tls)
+        let gate = AcceptGate(plan, loop, http, relay, tls)
         // The other half is for connections.
-        listeners = ListenerSet(loop: loop, gate: gate, http: http, relay: relay, limit: plan.descriptorShare / 2)
+        listeners = ListenerSet(
+            loop: loop, gate: gate, http: http, relay: relay, tls: tls, limit: plan.descriptorShare / 2)
         try plan.inbox.open(on: loop) { [unowned self] in receive($0) }
     }
 
@@ -56,6 +60,8 @@ final class Worker {
     private func receive(_ message: WorkerMessage) {
         switch message {
         case .install(let snapshot, let blocked): install(snapshot, blocked)
+        case .certificates(let table): tls.install(table)
+        case .ticketKeys(let keys): tls.install(keys)
         case .report(let ticket): report(ticket)
         case .watchDials(let id): dials.watch(id)
         case .drain: drain()
@@ -77,19 +83,22 @@ final class Worker {
             .report(
                 WorkerReport(
                     worker: plan.index, ticket: ticket, http: http.counted(), relay: relay.counted(),
-                    inFlight: Dictionary(inFlight, uniquingKeysWith: +), turns: loop.turns,
-                    bufferBytes: loop.buffers.leasedBytes, handlers: loop.handlerCount)))
+                    tls: tls.counted(), inFlight: Dictionary(inFlight, uniquingKeysWith: +),
+                    turns: loop.turns, bufferBytes: loop.buffers.leasedBytes, handlers: loop.handlerCount)))
     }
 
     private func drain() {
         listeners.finish()
         let control = plan.control
         let index = plan.index
-        http.drain { [relay] in relay.drain { control.post(.drained(worker: index)) } }
+        tls.drain { [http, relay] in
+            http.drain { relay.drain { control.post(.drained(worker: index)) } }
+        }
     }
 
     private func stop() {
         listeners.finish()
+        tls.closeAll()
         http.closeAll()
         relay.closeAll()
         accessLog?.flush()
