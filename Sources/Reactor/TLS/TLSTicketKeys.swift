@@ -77,7 +77,8 @@ extension TLSTicketKeys {
         }
         guard let index = keys.firstIndex(where: { $0.isNamed(name) }) else { return 0 }
         guard keys[index].setUp(cipherContext, macContext, iv, cipher, encrypts: false) else { return -1 }
-        return index == 0 ? 1 : 2
+        // TLS 1.3 clients use a ticket once (RFC 8446 section C.4): each resumption brings the next one.
+        return index == 0 && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2
     }
 }
 
