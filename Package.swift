@@ -67,7 +67,8 @@ let package = Package(
         tests("HTTPCodecTests", ["HTTPCodec", "TestSupport"]),
         tests("JSONCodecTests", ["JSONCodec", "TestSupport"]),
         tests("MeshCoreTests", ["MeshCore", "NetAddress", "TestSupport"]),
-        tests("L7RouterTests", ["L7Router", "HTTPCodec", "Reactor", "CLinux", "NetAddress", "TestSupport"]),
+        tests(
+            "L7RouterTests", ["L7Router", "MeshCore", "HTTPCodec", "Reactor", "CLinux", "NetAddress", "TestSupport"]),
         tests("ReactorTests", ["Reactor", "CLinux", "NetAddress", "TestSupport"]),
         // Reads the sources: imports, banned calls, sizes.
         tests("TidyTests", []),

@@ -23,6 +23,8 @@ enum SettingKind {
     case text(WritableKeyPath<Settings, String>)
     case name(WritableKeyPath<Settings, String?>)
     case path(WritableKeyPath<Settings, String?>)
+    /// A text that is never shown.
+    case secret(WritableKeyPath<Settings, String?>)
     case domain(WritableKeyPath<Settings, String?>)
     /// One of a few words.
     case words([String], get: (Settings) -> String, set: (inout Settings, String) -> Bool)
@@ -65,6 +67,7 @@ enum SettingKind {
         case .texts: "URL"
         case .text, .name: "name"
         case .path: "path"
+        case .secret: "text"
         case .domain: "domain name"
         case .words(let words, _, _): words.joined(separator: ", ")
         case .accessLog: "none, stdout, path"
@@ -86,6 +89,7 @@ enum SettingKind {
         case .texts(let path, _): Self.joined(settings[keyPath: path])
         case .text(let path): settings[keyPath: path]
         case .name(let path), .path(let path), .domain(let path): settings[keyPath: path]
+        case .secret(let path): settings[keyPath: path].map { _ in "set" }
         case .words(_, let get, _): get(settings)
         case .accessLog(let path): settings[keyPath: path].description
         }
@@ -125,7 +129,7 @@ enum SettingKind {
             settings[keyPath: path] = try Self.value(AdminEndpoint(text), text, "ADDRESS:PORT or unix:PATH")
         case .texts(let path, let limit): try Self.append(try Self.name(text), to: &settings[keyPath: path], limit)
         case .text(let path): settings[keyPath: path] = try Self.name(text)
-        case .name(let path), .path(let path): settings[keyPath: path] = try Self.name(text)
+        case .name(let path), .path(let path), .secret(let path): settings[keyPath: path] = try Self.name(text)
         case .domain(let path): settings[keyPath: path] = try Self.domain(text)
         case .words(_, _, let set):
             guard set(&settings, text) else { throw ValueFault("\(Self.quoted(text)) is not one of \(values)") }

@@ -26,6 +26,8 @@ public struct Settings: Sendable, Equatable {
     /// Where this node stands; `nil`: not said.
     public var zone: String?
     public var stateDirectory: String?
+    /// Key of session cookies, the same on all nodes.
+    public var sessionSecret: String?
     public var logLevel = LogLevel.info
     public var accessLog = AccessLog.none
 

@@ -41,7 +41,8 @@ enum SettingsTable {
             Setting(
                 "zone", .name(\.zone),
                 "Where this node stands, for services that prefer the instances of their clients' zone."),
-            Setting("state-dir", .path(\.stateDirectory), "Folder that keeps the VIPs of services over restarts."),
+            Setting(
+                "state-dir", .path(\.stateDirectory), "Folder that keeps services' VIPs and weights over restarts."),
         ]
     }
 
@@ -59,6 +60,9 @@ enum SettingsTable {
             Setting(
                 "serve-local-names", .flag(\.servesLocalNames),
                 "Serve `*.local` hosts on the web listener, too, not only inside the mesh."),
+            Setting(
+                "session-secret", .secret(\.sessionSecret),
+                "Seals session cookies; the same on all nodes, and better in the file than in a flag."),
             Setting(
                 "unknown-host-status", .choice(\.unknownHostStatus, [404, 503]),
                 "Answer to a request that no route takes."),

@@ -37,6 +37,21 @@ extension HeadWriter {
         append(" HTTP/1.1\r\n")
     }
 
+    /// The request line with `insert` before what is left of the path when its first `skip` octets are gone. There is
+    /// a path.
+    public mutating func appendRequestLine(
+        _ head: RequestHead, from base: UnsafeRawPointer, skip: Int, insert: UnsafeRawBufferPointer
+    ) {
+        append(head.methodRange.bytes(in: base))
+        append(byte: Octets.space)
+        append(insert)
+        let rest = UnsafeRawBufferPointer(rebasing: head.path.bytes(in: base).dropFirst(skip))
+        // Nothing at all, or a query alone, is no path.
+        if insert.isEmpty, rest.first != UInt8(ascii: "/") { append(byte: UInt8(ascii: "/")) }
+        append(rest)
+        append(" HTTP/1.1\r\n")
+    }
+
     /// `HTTP/1.1 STATUS REASON`.
     public mutating func appendStatusLine(_ head: ResponseHead, from base: UnsafeRawPointer) {
         append("HTTP/1.1 ")

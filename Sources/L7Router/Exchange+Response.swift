@@ -109,7 +109,8 @@ extension Exchange {
             return refuse(.overloaded)
         }
         let base = instance.input.raw.baseAddress!
-        writer.appendResponse(head, worker.trailers.fields, from: base, framing: responseFraming(isTunnel))
+        writer.appendResponse(
+            head, worker.trailers.fields, from: base, framing: responseFraming(isTunnel), additions(client, base))
         guard !writer.hasOverflowed else {
             status = 0
             return badResponse(.headTooLarge)
@@ -120,6 +121,23 @@ extension Exchange {
         if isTunnel { return beginTunnel() }
         response = .body
         pumpResponse()
+    }
+
+    /// Fields of our own beside those of the framing.
+    private func additions(_ client: ClientConnection, _ base: UnsafeRawPointer) -> ResponseAdditions {
+        var additions = ResponseAdditions()
+        if session != 0 {
+            additions.ticket = renewedTicket()
+            additions.key = worker.options.sessionKey
+            additions.isSecure = isSecure
+        }
+        if let policy = transportSecurity {
+            var index = 0
+            // An instance that has a policy of its own knows better.
+            let own = worker.trailers.fields.nextValue("strict-transport-security", from: &index, in: base)
+            if own == nil { additions.transportSecurity = policy }
+        }
+        return additions
     }
 
     private func decideFraming(_ head: ResponseHead, _ isTunnel: Bool) {

@@ -8,7 +8,10 @@ import Reactor
 extension Exchange {
     /// Picks an instance and gets a connection to it: a pooled one, or a fresh one.
     func connect() {
-        guard let client, let picked = worker.balancer.pick(pool, tried: tried, client: client.peer.ip) else {
+        let session = ticket?.instance ?? 0
+        guard let client,
+            let picked = worker.balancer.pick(pool, tried: tried, client: client.peer.ip, session: session)
+        else {
             return refuse(dials == 0 && repeats == 0 ? .noInstance : lastFailure)
         }
         choose(picked)

@@ -24,6 +24,14 @@ final class Exchange {
     var instance: InstanceConnection?
     var endpoint: Endpoint?
     var pool: Int32 = -1
+    /// What session cookies call the service; 0: it is not sticky.
+    var session: UInt32 = 0
+    /// The good session cookie that the request came with.
+    var ticket: SessionTicket?
+    /// The client came over TLS, to meshd or to a trusted proxy before it.
+    var isSecure = false
+    /// Told to a client that came over TLS.
+    var transportSecurity: TransportSecurity?
     var tried = TriedEndpoints()
     var dials = 0
     var repeats = 0
@@ -92,10 +100,19 @@ final class Exchange {
         requestIsChunked = head.framing == .chunked
         let raw = client.input.raw
         if worker.accessLog != nil { accessLine.begin(head, raw.baseAddress!) }
-        let route = chooseRoute(head, raw.baseAddress!)
-        let isRendered = route == nil && renderRequest(head, raw)
+        let action: RouteAction?
+        switch chooseRoute(head, raw.baseAddress!) {
+        case .toPool(let found): action = found
+        case .refused(let answer):
+            client.input.consumeRaw(headLength)
+            return refuse(answer)
+        }
+        if let redirection = redirect(action, head, raw.baseAddress!) {
+            client.input.consumeRaw(headLength)
+            return finish(redirection)
+        }
+        let isRendered = renderRequest(head, raw, action)
         client.input.consumeRaw(headLength)
-        if let route { return refuse(route) }
         guard isRendered else { return refuse(request.buffer == nil ? .overloaded : ErrorResponse(.headTooLarge)) }
         takeEarlyBody(client)
         guard self.client != nil else { return }
@@ -103,22 +120,7 @@ final class Exchange {
         connect()
     }
 
-    /// Sets the pool; an answer where there is none.
-    private func chooseRoute(_ head: RequestHead, _ base: UnsafeRawPointer) -> ErrorResponse? {
-        guard let client else { return .noService }
-        if asksUpgrade, !requestBody.isFinished { return ErrorResponse(.bodyOnUpgrade) }
-        guard client.binding.isWeb else {
-            pool = client.binding.pool
-            return pool < 0 ? .noService : nil
-        }
-        switch worker.balancer.route(host: head.host.bytes(in: base), path: head.path.bytes(in: base)) {
-        case .pool(let found): pool = found
-        case .unknownHost: return .unknownHost(worker.options.unknownHostStatus)
-        }
-        return nil
-    }
-
-    private func renderRequest(_ head: RequestHead, _ raw: UnsafeRawBufferPointer) -> Bool {
+    private func renderRequest(_ head: RequestHead, _ raw: UnsafeRawBufferPointer, _ action: RouteAction?) -> Bool {
         guard let client, let base = raw.baseAddress, var writer = request.writer(buffers) else { return false }
         clientAddress = client.peer.ip
         if client.isTrusted {
@@ -129,7 +131,8 @@ final class Exchange {
             peer: client.peer.ip, isTrusted: client.isTrusted, isSecure: client.isSecure, port: client.binding.port,
             fields: worker.options.forwarding.fields,
             generatesTraceParent: worker.options.forwarding.generatesTraceParent)
-        let identity = writer.appendRequest(head, &worker.trailers.fields, from: base, origin, &worker.random)
+        let identity = writer.appendRequest(
+            head, &worker.trailers.fields, from: base, origin, &worker.random, action)
         request.commit(writer)
         guard !writer.hasOverflowed else { return false }
         if worker.accessLog != nil || worker.options.forwarding.tellsClientRequestID {
@@ -151,15 +154,29 @@ final class Exchange {
     func refuse(_ answer: ErrorResponse) {
         guard let client else { return }
         dropInstance()
-        // An unread body would be taken for the next request.
-        let closes = !clientKeepsAlive || worker.isDraining || !requestBody.isFinished
         request.release(buffers)
-        let options = ErrorResponse.Rendering(closes: closes, isHead: method == .head, requestID: toldRequestID)
+        let options = ErrorResponse.Rendering(
+            closes: closesAfterAnswer, isHead: method == .head, requestID: toldRequestID)
         guard let made = client.output.append(answer, options, buffers) else { return client.close() }
-        worker.counters.madeHere += 1
-        status = made.answer.status
         accessLine.error = made.answer.error
-        clientKeepsAlive = !made.closes
+        madeHere(made.answer.status, closes: made.closes)
+    }
+
+    /// An unread body would be taken for the next request.
+    var closesAfterAnswer: Bool { !clientKeepsAlive || worker.isDraining || !requestBody.isFinished }
+
+    private func finish(_ redirection: Redirection) {
+        switch redirection {
+        case .answered(let status): madeHere(status, closes: closesAfterAnswer)
+        case .refused(let answer): refuse(answer)
+        }
+    }
+
+    /// Sends the answer that was rendered here.
+    private func madeHere(_ status: Int, closes: Bool) {
+        worker.counters.madeHere += 1
+        self.status = status
+        clientKeepsAlive = !closes
         responseBody = BodyDecoder(.none)
         response = .body
         pumpResponse()
@@ -213,6 +230,7 @@ final class Exchange {
         client = nil
         instance = nil
         endpoint = nil
+        (session, ticket, transportSecurity, isSecure) = (0, nil, nil, false)
         tried = TriedEndpoints()
         (dials, repeats, interims, status) = (0, 0, 0, 0)
         (isReplayable, requestIsSent, requestIsBegun, requestIsBroken) = (true, false, false, false)

@@ -1,4 +1,5 @@
 import HTTPCodec
+import MeshCore
 
 /// What the head that the client gets says of its body and its connection.
 struct ResponseFraming {
@@ -10,10 +11,19 @@ struct ResponseFraming {
     var requestID = UnsafeRawBufferPointer(start: nil, count: 0)
 }
 
+/// Fields that the client gets from meshd, not from the instance.
+struct ResponseAdditions {
+    var ticket: SessionTicket?
+    var key = SessionKey.none
+    var isSecure = false
+    var transportSecurity: TransportSecurity?
+}
+
 extension HeadWriter {
     /// Renders the head that the client gets.
     mutating func appendResponse(
-        _ head: ResponseHead, _ fields: FieldTable, from base: UnsafeRawPointer, framing: ResponseFraming
+        _ head: ResponseHead, _ fields: FieldTable, from base: UnsafeRawPointer, framing: ResponseFraming,
+        _ additions: ResponseAdditions = ResponseAdditions()
     ) {
         appendStatusLine(head, from: base)
         if !framing.requestID.isEmpty {
@@ -33,6 +43,8 @@ extension HeadWriter {
         } else if framing.keepsHTTP10Alive {
             append("Connection: keep-alive\r\n")
         }
+        if let ticket = additions.ticket { append(ticket, additions.key, isSecure: additions.isSecure) }
+        if let policy = additions.transportSecurity { append(policy) }
         append("\r\n")
     }
 }

@@ -1,4 +1,5 @@
 public import HTTPCodec
+public import MeshCore
 
 /// Settings of the HTTP path. Times are nanoseconds.
 public struct RouterOptions: Sendable {
@@ -25,6 +26,9 @@ public struct RouterOptions: Sendable {
     /// Idle connections kept for one instance by one worker.
     public var idlePerEndpoint = 256
     public var forwarding = ForwardingOptions()
+
+    /// The same on all nodes.
+    public var sessionKey = SessionKey.none
 
     public init() {}
 }

@@ -56,6 +56,7 @@ import Testing
         ("tls-groups", "P-256"), ("handshake-timeout-seconds", "3"), ("max-handshakes", "10"),
         ("ticket-rotation-seconds", "60"), ("ticket-keys", "/k"), ("client-ca", "/ca.pem"),
         ("client-certificates", "optional"),
+        ("session-secret", "a b c"),
         ("max-connections", "1000"), ("dns-ttl-seconds", "1"), ("buffer-limit-mib", "64"),
     ]
 
@@ -80,6 +81,7 @@ import Testing
         settings.vipRange = IPNetwork("127.97.0.0/16") ?? settings.vipRange
         settings.dns = SocketAddress("[::1]:53")
         settings.routingDomain = "company.com"
+        settings.sessionSecret = "a b c"
         settings.admin = .unix(path: "/run/meshd.sock")
         settings.stateDirectory = "/var/lib/meshd"
         settings.dnsUpstreams = [SocketAddress(IPAddress(v4: 0x0101_0101), 53)]

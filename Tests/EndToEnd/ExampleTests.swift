@@ -129,6 +129,32 @@ import Testing
             try Relay.checkEcho(try Connection.open(database.port, try mesh.vip("mysql")))
         }
     }
+
+    @Test func routingIsAsItsTextSays() throws {
+        let own = (9_101...9_111).map(String.init)
+        let instances = try own.map { try HTTPInstance($0) }
+        try run(try text("routing", zip(own, instances).map { ($0, $1.port) })) { mesh in
+            let shop = "shop.company.com"
+            let colours = Set(try (0..<16).map { _ in try mesh.get(shop).text })
+            try demandEqual(colours, ["9101", "9102", "9103"], "blue and green")
+            let field = try #require(try mesh.get(shop).head["Set-Cookie"])
+            try demand(field.hasPrefix("mesh-"), field)
+            try demandEqual(try mesh.get(shop, "/", [("X-Canary", "yes")]).text, "9104", "canary")
+            try demandEqual(try mesh.get(shop, "/?beta").text, "9105", "beta")
+            try demandEqual(try mesh.get(shop, "/cart/1").text, "9106", "cart")
+            try demandEqual(instances[5].requests.last?.target, "/1", "the path that cart sees")
+            try demandEqual(try mesh.get(shop, "/api/orders/1").text, "9107", "api")
+            try demandEqual(instances[6].requests.last?.target, "/v2/orders/1", "the path that api sees")
+            let moved = try mesh.get("old.company.com", "/a?b")
+            try demandEqual(moved.status, 301, "moved")
+            try demandEqual(moved.head["Location"], "http://shop.company.com/a?b", "to where")
+            for host in ["bank.company.com", "secrets.company.com"] {
+                try demandEqual(try mesh.get(host).head["Location"], "https://\(host)/", "only over TLS")
+            }
+            try eventually("pictures are healthy") { try mesh.get("img7.company.com").text == "9110" }
+            try demandEqual(try mesh.get("other.org", "/a/b.jpg").text, "9110", "pictures of any host")
+        }
+    }
 }
 
 /// The earliest time that anyone noted.

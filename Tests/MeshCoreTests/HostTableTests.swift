@@ -30,7 +30,9 @@ private struct NaiveMatcher {
 extension HostTable {
     func rule(_ host: String, _ path: String) -> Rule? {
         let (host, path) = (Array(host.utf8), Array(path.utf8))
-        return host.withUnsafeBytes { host in path.withUnsafeBytes { match(host: host, path: $0) } }.map { rules[$0] }
+        return host.withUnsafeBytes { host in path.withUnsafeBytes { match(RouteRequest(host: host, path: $0)) } }.map {
+            rules[$0]
+        }
     }
 }
 
@@ -135,6 +137,10 @@ private func rule(_ text: String, pool: Int32 = 0) -> HostTable.Rule {
         #expect(table.rule("host-10000.company.com", "/")?.targets[0].pool == -2)
         #expect(table.rule("host-1.company.org", "/") == nil)
     }
+}
+
+extension HostTable {
+    fileprivate func pool(rule: Int, random: UInt64) -> Int32 { choose(rule: rule, turn: random)?.pool ?? -1 }
 }
 
 @Suite struct RouteWeightTests {

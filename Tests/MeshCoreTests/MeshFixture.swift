@@ -55,6 +55,7 @@ struct MeshFixture {
     func compiledFromScratch() -> (Snapshot, SnapshotCompiler) {
         var fresh = SnapshotCompiler(options: Self.options)
         fresh.restore(vips: compiler.assignedVIPs)
+        fresh.restore(weights: compiler.shares.inForce)
         return (fresh.compile(catalogue, dirty: Set(catalogue.entries.keys)) { states[$0] ?? .healthy }, fresh)
     }
 

@@ -14,7 +14,7 @@ import Testing
         #expect(snapshot.listeners.map(\.role) == [.http(pool: mesh.pool("web"))])
         #expect(mesh.zone("web") == [vip.description])
         #expect(mesh.zone("tasks.web") == ["10.0.0.1", "10.0.0.2"])
-        #expect(snapshot.hosts.rules.map(\.targets) == [[.init(pool: mesh.pool("web"), weight: 100)]])
+        #expect(snapshot.hosts.rules.map(\.targets) == [[.init(pool: mesh.pool("web"), weight: 100, service: "web")]])
         #expect(mesh.compiler.problems.isEmpty)
         for endpoint in mesh.endpoints("web") {
             #expect(snapshot.incarnations[Int(endpoint.id)] == endpoint.incarnation)
@@ -222,13 +222,18 @@ import Testing
         }
     }
 
-    @Test func onlyPlainSchemesAreServedByThePlainListener() {
+    @Test func routesOfTLSTakeNoPlainRequests() {
         var mesh = MeshFixture()
         let routes = RouteSpec.Scheme.allCases.map {
             RouteSpec(scheme: $0, host: .exact("\($0.rawValue).example"), containerPort: 80)
         }
         mesh.apply(.upsertService(ServiceSpec(name: "web", routes: routes)))
-        #expect(Set(mesh.compile().hosts.rules.map(\.host)) == [.exact("http.example"), .exact("ws.example")])
+        let rules = mesh.compile().hosts.rules
+        let plain = Set(rules.filter { !$0.key.isSecureOnly }.map(\.host))
+        #expect(plain == [.exact("http.example"), .exact("ws.example")])
+        #expect(
+            Set(rules.map(\.host)).subtracting(plain) == [.exact("https.example"), .exact("wss.example")],
+            "and tcp is none of HTTP's")
     }
 
     @Test func servicesShareARoute() {

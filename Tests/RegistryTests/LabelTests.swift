@@ -63,7 +63,7 @@ import Testing
               aliyun.proxy.VIRTUAL_HOST: a.com
               aliyun.proxy.BALANCE: source
             """
-        #expect(try catalogue(body).warnings.count == 3)
+        #expect(try catalogue(body).warnings.count == 1)
         #expect(try catalogue("labels: {aliyun.routing.session_sticky: false}").warnings.isEmpty)
     }
 

@@ -1,4 +1,5 @@
 import HTTPCodec
+import MeshCore
 import NetAddress
 
 /// Where a request came from, and what of it an instance is told.
@@ -18,9 +19,14 @@ extension HeadWriter {
     /// Renders the head that an instance gets: the fields that may go on, then those that tell of the client.
     mutating func appendRequest(
         _ head: RequestHead, _ fields: inout FieldTable, from base: UnsafeRawPointer, _ origin: RequestOrigin,
-        _ random: inout RandomBits
+        _ random: inout RandomBits, _ action: RouteAction? = nil
     ) -> RequestIdentity {
-        appendRequestLine(head, from: base)
+        if let action, action.rewritesPath, !head.path.isEmpty {
+            let skip = action.stripped(head.path.bytes(in: base))
+            appendRequestLine(head, from: base, skip: skip, insert: action.insert)
+        } else {
+            appendRequestLine(head, from: base)
+        }
         var told = ToldFields()
         told.sort(&fields, head, from: base, origin)
         appendFields(fields, from: base)

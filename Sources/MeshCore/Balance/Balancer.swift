@@ -13,6 +13,9 @@ public final class Balancer {
     private var loadCapacity: Int
     private var cursors: UnsafeMutablePointer<UInt32>
     private var cursorCapacity: Int
+    /// By rule of the host table: turns given among the services that share it.
+    private var ruleTurns: UnsafeMutablePointer<UInt64>
+    private var ruleCapacity: Int
     private var random: UInt64
 
     /// - Parameter seed: differs between workers, so that they do not pick in step.
@@ -25,12 +28,17 @@ public final class Balancer {
         cursorCapacity = 64
         cursors = .allocate(capacity: cursorCapacity)
         cursors.initialize(repeating: 0, count: cursorCapacity)
+        ruleCapacity = 64
+        ruleTurns = .allocate(capacity: ruleCapacity)
+        ruleTurns.initialize(repeating: 0, count: ruleCapacity)
         scatterCursors(0..<cursorCapacity)
+        for index in 0..<ruleCapacity { ruleTurns[index] = nextRandom() >> 32 }
     }
 
     deinit {
         loads.deallocate()
         cursors.deallocate()
+        ruleTurns.deallocate()
     }
 
     public var snapshot: Snapshot { current }
@@ -42,6 +50,9 @@ public final class Balancer {
         let before = cursorCapacity
         Self.grow(&cursors, &cursorCapacity, snapshot.pools.capacity, 0)
         scatterCursors(before..<cursorCapacity)
+        let rulesBefore = ruleCapacity
+        Self.grow(&ruleTurns, &ruleCapacity, snapshot.hosts.rules.count, 0)
+        for index in rulesBefore..<ruleCapacity { ruleTurns[index] = nextRandom() >> 32 }
     }
 
     /// Gives pools their first turns at random.
@@ -64,28 +75,67 @@ public final class Balancer {
 
     // MARK: - Routes
 
-    /// What the route table says of a request.
-    public enum Route {
-        case pool(Int32)
-        case unknownHost
+    /// Index of the rule that the request takes; `nil`: none.
+    public func rule(_ request: RouteRequest, nextField: RouteRequest.NextField) -> Int? {
+        current.hosts.match(request, nextField: nextField)
     }
 
-    public func route(host: UnsafeRawBufferPointer, path: UnsafeRawBufferPointer) -> Route {
-        guard let rule = current.hosts.match(host: host, path: path) else { return .unknownHost }
-        // Of services that share a route, one without a healthy instance leaves its share to the others.
-        let pools = current.pools
-        return .pool(current.hosts.pool(rule: rule, random: nextRandom()) { pools[Int($0)].count > 0 })
+    /// Whether a service of the rule wants its clients to stay with an instance.
+    public func isSticky(rule: Int) -> Bool {
+        let hosts = current.hosts
+        for index in 0..<hosts.targetCount(rule: rule) {
+            if let choice = hosts.choice(rule: rule, target: index), session(choice.pool) != 0 { return true }
+        }
+        return false
     }
+
+    /// What session cookies call the pool's service; 0: it is not sticky.
+    public func session(_ pool: Int32) -> UInt32 { current.pools[Int(pool)].session }
+
+    /// The service for a request: the one that the newest of its tickets names, else one by weight. Of services that
+    /// share a route, one without a healthy instance leaves its share to the others.
+    public func choose(rule: Int, _ tickets: SessionTickets) -> HostTable.Choice? {
+        let hosts = current.hosts
+        let pools = current.pools
+        if !tickets.isEmpty, let choice = sticky(rule, tickets) { return choice }
+        guard hosts.targetCount(rule: rule) > 1 else { return hosts.choice(rule: rule, target: 0) }
+        let turn = ruleTurns[rule]
+        ruleTurns[rule] = turn &+ 1
+        // Multiples of the golden ratio lie evenly on the circle, however many of them there are.
+        return hosts.choose(rule: rule, turn: turn &* 0x9e37_79b9_7f4a_7c15) { pools[Int($0)].count > 0 }
+    }
+
+    private func sticky(_ rule: Int, _ tickets: SessionTickets) -> HostTable.Choice? {
+        let hosts = current.hosts
+        for index in 0..<4 {
+            guard let ticket = tickets[index] else { return nil }
+            for target in 0..<hosts.targetCount(rule: rule) {
+                guard let choice = hosts.choice(rule: rule, target: target), session(choice.pool) == ticket.service,
+                    current.pools[Int(choice.pool)].count > 0
+                else { continue }
+                return choice
+            }
+        }
+        return nil
+    }
+
+    /// What becomes of a request that goes there. Good until the next `install`.
+    public func action(_ choice: HostTable.Choice) -> RouteAction? { current.hosts.action(choice) }
 
     // MARK: - Picks
 
     /// Chooses an endpoint of the pool that is not among `tried`; `nil` when there is none.
     ///
-    /// - Parameter client: whose connection or request it is for; policies that pick by hash ask for it.
-    public func pick(_ pool: Int32, tried: borrowing TriedEndpoints, client: IPAddress) -> Endpoint? {
+    /// - Parameters:
+    ///   - client: whose connection or request it is for; policies that pick by hash ask for it.
+    ///   - session: what a cookie calls the instance that is preferred; 0: none.
+    public func pick(
+        _ pool: Int32, tried: borrowing TriedEndpoints, client: IPAddress, session: UInt64 = 0
+    ) -> Endpoint? {
         guard pool >= 0 else { return nil }
         let entry = current.pools[Int(pool)]
         guard entry.count > 0, let endpoints = entry.endpoints else { return nil }
+        if session != 0, let met = entry.endpoint(session: session), !tried.contains(met.id) { return met }
         let count = Int(entry.count)
         if count == 1 { return tried.contains(endpoints[0].id) ? nil : endpoints[0] }
         let first =

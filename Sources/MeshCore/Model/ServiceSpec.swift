@@ -21,6 +21,8 @@ public struct ServiceSpec: Hashable, Sendable {
     public var scale: Int?
     /// Share of a route that several services have in common, 0...100 (semantics 1.3).
     public var weight: Int
+    /// Clients stay with the instance they met first, by a cookie (semantics 1.2).
+    public var isSticky: Bool
     /// A VIP demanded by the source; `nil`: hashed from the name.
     public var vip: IPAddress?
     /// Which instances are picked before all others; `nil`: none.
@@ -34,7 +36,8 @@ public struct ServiceSpec: Hashable, Sendable {
         name: String, aliases: [String] = [], routes: [RouteSpec] = [], publishedPorts: [PublishedPort] = [],
         containerPorts: [UInt16] = [], vipProtocols: [UInt16: PortProtocol] = [:],
         policy: BalancePolicy = .roundRobin, probe: ProbeSpec? = nil, scale: Int? = nil, weight: Int = 100,
-        vip: IPAddress? = nil, preference: LocalityPreference? = nil, slowStartSeconds: Double = 0
+        isSticky: Bool = false, vip: IPAddress? = nil, preference: LocalityPreference? = nil,
+        slowStartSeconds: Double = 0
     ) {
         self.name = name
         self.aliases = aliases
@@ -46,6 +49,7 @@ public struct ServiceSpec: Hashable, Sendable {
         self.probe = probe
         self.scale = scale
         self.weight = weight
+        self.isSticky = isSticky
         self.vip = vip
         self.preference = preference
         self.slowStartSeconds = slowStartSeconds
@@ -55,44 +59,6 @@ public struct ServiceSpec: Hashable, Sendable {
 /// Which layer serves a port: relayed bytes, or exchange by exchange.
 public enum PortProtocol: String, Hashable, Sendable {
     case tcp, http
-}
-
-/// One route of a service: requests for `host` below `path` go to `containerPort` of its instances.
-public struct RouteSpec: Hashable, Sendable {
-    public enum Scheme: String, Hashable, Sendable, CaseIterable {
-        case http, https, ws, wss, tcp
-    }
-
-    public var scheme: Scheme
-    public var host: HostPattern
-    /// Begins with `/`, no `/` at the end unless it is the whole path; matches whole segments: `/cart` matches
-    /// `/cart` and `/cart/1`, not `/cartoon`.
-    public var path: String
-    public var containerPort: UInt16
-
-    public init(scheme: Scheme = .http, host: HostPattern, path: String = "/", containerPort: UInt16) {
-        self.scheme = scheme
-        self.host = host
-        self.path = path
-        self.containerPort = containerPort
-    }
-}
-
-/// Which values of the Host header a route takes. Names are lower case.
-public enum HostPattern: Hashable, Sendable, CustomStringConvertible {
-    case exact(String)
-    /// `*.company.com` holds `company.com`: any name with one or more labels before it.
-    case wildcard(String)
-    /// `*`: every host that nothing else matches.
-    case any
-
-    public var description: String {
-        switch self {
-        case .exact(let name): name
-        case .wildcard(let suffix): "*.\(suffix)"
-        case .any: "*"
-        }
-    }
 }
 
 /// A port on the nodes themselves that leads to a container port.

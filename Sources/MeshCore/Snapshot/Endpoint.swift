@@ -8,7 +8,17 @@ public struct Endpoint: BitwiseCopyable, Sendable {
     /// Never the same for two endpoints with one id.
     public let incarnation: UInt32
     public let weight: Int32
+    /// What session cookies call the instance; 0 where the service is not sticky.
+    public let session: UInt64
     public let address: SocketAddress
+
+    init(id: Int32, incarnation: UInt32, weight: Int32, session: UInt64 = 0, address: SocketAddress) {
+        self.id = id
+        self.incarnation = incarnation
+        self.weight = weight
+        self.session = session
+        self.address = address
+    }
 }
 
 /// The instances that may be picked for one container port of a service.
@@ -24,6 +34,10 @@ public struct Pool: BitwiseCopyable, @unchecked Sendable {
     /// Of policies that pick by hash: the endpoints' own hashes.
     let hashes: UnsafePointer<UInt64>?
     let hasEqualWeights: Bool
+    /// What session cookies call the service; 0: it is not sticky.
+    public let session: UInt32
+    /// Of a sticky service: indices into `endpoints` in the order of their `session`.
+    let bySession: UnsafePointer<Int32>?
 
     /// The endpoints as a list; `nil` where there is none.
     public var list: UnsafeBufferPointer<Endpoint>? {
@@ -32,7 +46,21 @@ public struct Pool: BitwiseCopyable, @unchecked Sendable {
 
     static let none = Pool(
         endpoints: nil, count: 0, sequence: nil, sequenceCount: 0, policy: .roundRobin, hashes: nil,
-        hasEqualWeights: true)
+        hasEqualWeights: true, session: 0, bySession: nil)
+
+    /// The endpoint that a session cookie names, if it may be picked.
+    func endpoint(session: UInt64) -> Endpoint? {
+        guard let endpoints, let bySession else { return nil }
+        var low = 0
+        var high = Int(count)
+        while low < high {
+            let middle = (low + high) / 2
+            if endpoints[Int(bySession[middle])].session < session { low = middle + 1 } else { high = middle }
+        }
+        guard low < Int(count) else { return nil }
+        let found = endpoints[Int(bySession[low])]
+        return found.session == session ? found : nil
+    }
 }
 
 /// Owns the memory behind one `Pool`.
@@ -40,18 +68,22 @@ final class PoolStorage: Sendable {
     nonisolated(unsafe) private let endpoints: UnsafeMutablePointer<Endpoint>
     nonisolated(unsafe) private let sequence: UnsafeMutablePointer<UInt16>?
     nonisolated(unsafe) private let hashes: UnsafeMutablePointer<UInt64>?
+    nonisolated(unsafe) private let bySession: UnsafeMutablePointer<Int32>?
     let pool: Pool
 
-    init(_ list: [Endpoint], policy: BalancePolicy) {
+    init(_ list: [Endpoint], policy: BalancePolicy, session: UInt32 = 0) {
         endpoints = .allocate(capacity: max(list.count, 1))
         endpoints.initialize(from: list, count: list.count)
         hashes = policy.picksByHash ? Self.copy(list.map { AddressHash.of($0.address) }) : nil
+        let order = session == 0 ? [] : list.indices.sorted { list[$0].session < list[$1].session }
+        bySession = session == 0 ? nil : Self.copy(order.map { Int32($0) })
         let turns: Int
         (sequence, turns) = Self.sequence(list, policy, hashes)
         pool = Pool(
             endpoints: list.isEmpty ? nil : UnsafePointer(endpoints), count: Int32(list.count),
             sequence: UnsafePointer(sequence), sequenceCount: Int32(turns), policy: policy,
-            hashes: UnsafePointer(hashes), hasEqualWeights: list.allSatisfy { $0.weight == list[0].weight })
+            hashes: UnsafePointer(hashes), hasEqualWeights: list.allSatisfy { $0.weight == list[0].weight },
+            session: session, bySession: UnsafePointer(bySession))
     }
 
     private static func sequence(
@@ -81,6 +113,7 @@ final class PoolStorage: Sendable {
         endpoints.deallocate()
         sequence?.deallocate()
         hashes?.deallocate()
+        bySession?.deallocate()
     }
 }
 

@@ -50,7 +50,9 @@ struct EndpointIDs {
 
     func owner(_ id: Int32) -> EndpointKey? { owners[id] }
 
-    mutating func endpoint(_ key: EndpointKey, _ address: SocketAddress, weight: Int) -> Endpoint {
+    mutating func endpoint(
+        _ key: EndpointKey, _ address: SocketAddress, weight: Int, session: UInt64 = 0
+    ) -> Endpoint {
         var record = records[key]
         if record?.address != address {
             release(key)
@@ -61,7 +63,8 @@ struct EndpointIDs {
             changes[Int(record!.id)] = record!.incarnation
         }
         return Endpoint(
-            id: record!.id, incarnation: record!.incarnation, weight: Int32(clamping: weight), address: address)
+            id: record!.id, incarnation: record!.incarnation, weight: Int32(clamping: weight), session: session,
+            address: address)
     }
 
     mutating func release(_ key: EndpointKey) {

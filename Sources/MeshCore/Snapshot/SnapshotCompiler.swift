@@ -14,16 +14,19 @@ public struct SnapshotCompiler {
         public var fixedListeners: [ListenerPlan]
         /// Where this meshd runs, for services that prefer what is near.
         public var locality: Locality
+        /// The same on all nodes.
+        public var sessionKey: SessionKey
 
         public init(
             vipRange: IPNetwork, publishAddress: IPAddress, servesLocalNames: Bool = false,
-            fixedListeners: [ListenerPlan] = [], locality: Locality = Locality()
+            fixedListeners: [ListenerPlan] = [], locality: Locality = Locality(), sessionKey: SessionKey = .none
         ) {
             self.vipRange = vipRange
             self.publishAddress = publishAddress
             self.servesLocalNames = servesLocalNames
             self.fixedListeners = fixedListeners
             self.locality = locality
+            self.sessionKey = sessionKey
         }
     }
 
@@ -37,7 +40,7 @@ public struct SnapshotCompiler {
         let tasks: [IPAddress]
     }
 
-    private let options: Options
+    let options: Options
     private var vips: VIPAllocator
     private var endpointIDs = EndpointIDs()
     private var storage: [Int32: PoolStorage] = [:]
@@ -49,6 +52,9 @@ public struct SnapshotCompiler {
     public private(set) var problems: [String] = []
     private var vipProblems: [String: String] = [:]
     private var nameProblems: [String] = []
+    private var routeProblems: [String] = []
+    /// The shares of routes that services have in common.
+    public private(set) var shares = ShareWeights()
     private var listenerProblems: [String] = []
     private var last = Snapshot()
     private var slowStarts = SlowStarts()
@@ -56,6 +62,7 @@ public struct SnapshotCompiler {
     private struct PoolContent: Equatable {
         let list: [EndpointID]
         let policy: BalancePolicy
+        let session: UInt32
     }
 
     private struct EndpointID: Equatable {
@@ -87,6 +94,9 @@ public struct SnapshotCompiler {
         }
     }
 
+    /// Restores the weights that were in force before a restart, so that a change meanwhile is one.
+    public mutating func restore(weights saved: [String: Int]) { shares = ShareWeights(inForce: saved) }
+
     public var assignedVIPs: [String: IPAddress] { vips.assigned }
 
     /// Which instance an endpoint id belongs to.
@@ -114,7 +124,7 @@ public struct SnapshotCompiler {
         let zone = dirt.zone ? compileZone() : patchZone(dirt.tasks)
         let incarnations = last.incarnations.replacing(endpointIDs.changes)
         endpointIDs.changes = [:]
-        problems = vipProblems.values.sorted() + nameProblems + listenerProblems
+        problems = vipProblems.values.sorted() + nameProblems + routeProblems + listenerProblems
         last = Snapshot(
             generation: last.generation + 1, hosts: hosts, pools: last.pools.replacing(dirt.pools),
             incarnations: incarnations, listeners: listeners, zone: zone, storage: Array(storage.values))
@@ -141,6 +151,8 @@ public struct SnapshotCompiler {
         } else if before?.tasks != tasks {
             dirt.tasks.append(spec.name)
         }
+        // A weight that waits for an instance may have its way now.
+        if shares.held.contains(spec.name) { dirt.hosts = true }
     }
 
     private mutating func assignVIP(_ spec: ServiceSpec) -> IPAddress? {
@@ -225,14 +237,14 @@ public struct SnapshotCompiler {
         for (instance, weight) in zip(entry.instances, members) {
             let endpoint = endpointIDs.endpoint(
                 EndpointKey(instance: instance.key, containerPort: port), instance.socketAddress(containerPort: port),
-                weight: weight)
+                weight: weight, session: entry.spec.isSticky ? options.sessionKey.instance(instance.key) : 0)
             if weight > 0 { list.append(endpoint) }
         }
         let content = PoolContent(
             list: list.map { EndpointID(id: $0.id, incarnation: $0.incarnation, weight: $0.weight) },
-            policy: entry.spec.policy)
+            policy: entry.spec.policy, session: entry.spec.isSticky ? options.sessionKey.service(entry.spec.name) : 0)
         guard content != poolLists[pool] else { return }
-        let memory = PoolStorage(list, policy: entry.spec.policy)
+        let memory = PoolStorage(list, policy: entry.spec.policy, session: content.session)
         poolLists[pool] = content
         storage[pool] = memory
         dirt.pools[Int(pool)] = memory.pool
@@ -242,27 +254,57 @@ public struct SnapshotCompiler {
 // MARK: - Tables over all services
 
 extension SnapshotCompiler {
-    private func compileHosts() -> HostTable {
-        var targets: [HostPath: [HostTable.Target]] = [:]
-        for (_, record) in records.sorted(by: { $0.key < $1.key }) {
-            let weight = Int32(min(max(record.entry.spec.weight, 0), 100))
+    private mutating func compileHosts() -> HostTable {
+        let sorted = records.sorted { $0.key < $1.key }
+        var shares = shares
+        routeProblems = shares.update(
+            wanted: sorted.map { ($0.key, $0.value.entry.spec.weight) }, canServe: { canServe($0) },
+            sharers: { sharers(sorted) })
+        self.shares = shares
+        var places: [RuleKey: Int] = [:]
+        var keys: [RuleKey] = []
+        var targets: [[RuleTarget]] = []
+        for (name, record) in sorted {
+            let weight = Int32(shares.inForce[name] ?? 0)
             for route in record.entry.spec.routes where isServed(route) {
                 guard let pool = record.pools[route.containerPort] else { continue }
-                targets[HostPath(host: route.host, path: route.path), default: []]
-                    .append(HostTable.Target(pool: pool, weight: weight))
+                let target = RuleTarget(pool: pool, weight: weight, service: name, transform: route.transform)
+                let key = RuleKey(route)
+                if let place = places[key] {
+                    // `http://` and `ws://` of one service are one rule.
+                    if targets[place].last != target { targets[place].append(target) }
+                } else {
+                    places[key] = keys.count
+                    keys.append(key)
+                    targets.append([target])
+                }
             }
         }
-        return HostTable(targets.map { HostTable.Rule(host: $0.key.host, path: $0.key.path, targets: $0.value) })
-    }
-
-    private struct HostPath: Hashable {
-        let host: HostPattern
-        let path: String
+        let table = HostTable(zip(keys, targets).map { RouteRule($0, targets: $1) })
+        routeProblems += table.leftOut.map {
+            "host pattern \($0): not served, more than \(HostTable.globLimit) patterns have '*' in free places"
+        }
+        return table
     }
 
     private func isServed(_ route: RouteSpec) -> Bool {
-        guard route.scheme == .http || route.scheme == .ws else { return false }
+        guard route.scheme != .tcp else { return false }
         return options.servesLocalNames || !".\(route.host)".hasSuffix(".local")
+    }
+
+    private func canServe(_ name: String) -> Bool {
+        records[name]?.pools.values.contains { poolLists[$0]?.list.isEmpty == false } ?? false
+    }
+
+    /// The services of each rule that several have in common.
+    private func sharers(_ sorted: [(key: String, value: Record)]) -> [[String]] {
+        var groups: [RuleKey: [String]] = [:]
+        for (name, record) in sorted {
+            for key in Set(record.entry.spec.routes.filter(isServed).map(\.key)) {
+                groups[key, default: []].append(name)
+            }
+        }
+        return groups.values.filter { $0.count > 1 }
     }
 
     private mutating func compileListeners() -> [ListenerPlan] {

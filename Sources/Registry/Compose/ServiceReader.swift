@@ -39,6 +39,7 @@ struct ServiceReader {
         var labels = try LabelSet(service, &findings)
         try readRoutes(&labels, &findings)
         try readProbe(&labels, &findings)
+        try readProxyLabels(&labels, &findings)
         try readMeshLabels(&labels, &findings)
         try readTLS(&labels, &findings)
         labels.warnOfUnserved(service: spec.name, &findings)

@@ -74,6 +74,8 @@ struct LabelSet {
         return labels
     }
 
+    func has(_ name: String) -> Bool { labels[name] != nil }
+
     /// Takes out a label by its name behind the prefix.
     mutating func take(_ name: String) -> Label? { labels.removeValue(forKey: name) }
 
@@ -101,14 +103,8 @@ struct LabelSet {
     /// Warns of what is left: labels whose meaning is not served yet, and labels without a meaning. Labels for the
     /// control plane pass in silence.
     mutating func warnOfUnserved(service: String, _ findings: inout Findings) {
-        if let sticky = take("routing.session_sticky"), sticky.value.trimmed().lowercased() != "false" {
-            findings.warn(sticky.problem("session stickiness is not served in this version"))
-        }
         if let first = takeAll(prefix: "lb.port_").first {
             findings.warn(first.label.problem("front listeners (lb labels) are not served in this version"))
-        }
-        if let first = takeAll(prefix: "proxy.").first {
-            findings.warn(first.label.problem("custom routing (proxy labels) is not served in this version"))
         }
         for name in ["global", "depends", "rolling_updates"] { _ = take(name) }
         for prefix in ["rolling_updates.", "auto_scaling.", "log_store_"] { _ = takeAll(prefix: prefix) }

@@ -57,8 +57,8 @@ enum RouteText {
             throw TextFault("\(OneLine.quoted(text)): a route's host has no port; the container port is in the label")
         }
         if text.hasPrefix("*.") {
-            guard HostNameText.isValid(text.dropFirst(2)) else { throw notAName(text) }
-            return .wildcard(String(text.dropFirst(2)))
+            guard let wildcard = wildcard(text) else { throw notAName(text) }
+            return wildcard
         }
         guard HostNameText.isValid(text) else { throw notAName(text) }
         if text.contains(".") { return .exact(text) }
@@ -72,6 +72,19 @@ enum RouteText {
         guard full.utf8.count < lengthLimit else { throw TextFault("'\(full)' is not below \(lengthLimit) bytes") }
         guard HostNameText.isValid(full) else { throw notAName(full) }
         return .exact(full)
+    }
+
+    /// `*.` before a name.
+    static func wildcard(_ text: String) -> HostPattern? {
+        let name = text.dropFirst(2)
+        return HostNameText.isValid(name) && text.utf8.count < lengthLimit ? .wildcard(String(name)) : nil
+    }
+
+    /// A name or an IP address as it stands in a Host header, not completed.
+    static func plainHost(_ text: String) throws(TextFault) -> HostPattern {
+        if let literal = try addressLiteral(text) { return .exact(literal) }
+        guard HostNameText.isValid(text) else { throw notAName(text) }
+        return .exact(text)
     }
 
     private static func notAName(_ text: String) -> TextFault {

@@ -1,9 +1,11 @@
 import MeshCore
 
 extension ServiceReader {
-    /// Reads `routing.port_PORT` and `routing.weight` (semantics 1.1 and 1.3).
+    /// Reads `routing.port_PORT` with its options, `routing.weight` and `routing.session_sticky` (semantics 1.1 to
+    /// 1.3).
     mutating func readRoutes(_ labels: inout LabelSet, _ findings: inout Findings) throws(CatalogueProblem) {
         var places: [RouteSpec: UInt16] = [:]
+        let options = try Self.takeRouteOptions(&labels)
         for (portText, label) in labels.takeAll(prefix: "routing.port_") {
             guard let port = PortText.port(portText) else {
                 throw label.problem("\(OneLine.quoted(portText)) is not a container port (1 to 65535)")
@@ -17,7 +19,9 @@ extension ServiceReader {
                 addLocalAlias(route)
             }
         }
+        try applyRouteOptions(options, &findings)
         if let label = labels.take("routing.weight") { spec.weight = try label.integer(0...100) }
+        if let label = labels.take("routing.session_sticky") { spec.isSticky = try label.flag() }
     }
 
     private static func routes(

@@ -24,12 +24,16 @@ final class AdminServer {
             case "/status": gather { answer(SmallResponse(body: StatusPage.text($0))) }
             case "/status.json":
                 gather { answer(SmallResponse(contentType: "application/json", body: StatusPage.json($0).text + "\n")) }
+            case "/weights": gather { answer(SmallResponse(body: StatusPage.weights($0))) }
             case "/explain":
                 let query = Query(request.query)
                 guard let target = query["target"] else {
                     return answer(SmallResponse(status: 400, body: "target is missing\n"))
                 }
-                gather { answer(SmallResponse(body: Explain.text(target, host: query["host"], $0))) }
+                gather {
+                    let text = Explain.text(target, method: query["method"], headers: query.all("header"), $0)
+                    answer(SmallResponse(body: text))
+                }
             default: answer(SmallResponse(status: 404, body: "no such page\n"))
             }
         }
@@ -41,16 +45,19 @@ final class AdminServer {
 
 /// A query string of `name=value` pairs, percent-encoded (RFC 3986 section 2.1).
 struct Query {
-    private var values: [String: String] = [:]
+    private var values: [String: [String]] = [:]
 
     init(_ text: String) {
         for pair in text.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            values[Self.decode(parts[0])] = parts.count > 1 ? Self.decode(parts[1]) : ""
+            values[Self.decode(parts[0]), default: []].append(parts.count > 1 ? Self.decode(parts[1]) : "")
         }
     }
 
-    subscript(name: String) -> String? { values[name] }
+    /// The last value of a name.
+    subscript(name: String) -> String? { values[name]?.last }
+
+    func all(_ name: String) -> [String] { values[name] ?? [] }
 
     private static func decode(_ text: Substring) -> String {
         var bytes: [UInt8] = []

@@ -3,50 +3,43 @@ import NetAddress
 
 /// `meshd explain`: which rule, service and instances a request or connection would meet, and why.
 enum Explain {
+    /// Rules of one kind that are named; the rest is counted.
+    private static let rulesShown = 16
+
     /// - Parameters:
     ///   - target: `http://host[:port]/path`, `host/path`, or `ADDRESS:PORT`.
-    ///   - host: a Host header that overrides the URL's.
-    static func text(_ target: String, host: String?, _ state: NodeState) -> String {
+    ///   - headers: `NAME: VALUE`.
+    static func text(_ target: String, method: String?, headers: [String], _ state: NodeState) -> String {
         if let address = SocketAddress(target) { return port(address, state) }
-        var rest = Substring(target)
-        if let scheme = rest.range(of: "://") { rest = rest[scheme.upperBound...] }
-        let slash = rest.firstIndex(where: { $0 == "/" || $0 == "?" }) ?? rest.endIndex
-        let authority = rest[..<slash]
-        let path = slash == rest.endIndex ? "/" : String(rest[slash...])
-        let address = SocketAddress(authority) ?? IPAddress(authority).map { SocketAddress($0, 80) }
-        if host == nil, let address,
+        let request = ExplainRequest(target, method: method, headers: headers)
+        let address =
+            SocketAddress("\(request.host):\(request.port)")
+            ?? IPAddress(request.host).map { SocketAddress($0, request.port == 0 ? 80 : request.port) }
+        if headers.isEmpty, let address,
             state.control.snapshot.listeners.contains(where: {
                 $0.address == address && $0.role != .web && $0.role != .secureWeb
             })
         {
             return port(address, state)
         }
-        return web(host ?? withoutPort(authority), path, state)
+        return web(request, state)
     }
 
-    private static func withoutPort(_ authority: Substring) -> String {
-        guard !authority.hasSuffix("]"), let colon = authority.lastIndex(of: ":") else { return String(authority) }
-        return String(authority[..<colon])
-    }
+    // MARK: - Requests
 
-    private static func web(_ host: String, _ path: String, _ state: NodeState) -> String {
+    private static func web(_ request: ExplainRequest, _ state: NodeState) -> String {
         let hosts = state.control.snapshot.hosts
-        var lines = ["request   host \(host), path \(path)"]
-        let rule = withBytes(host) { host in withBytes(path) { path in hosts.match(host: host, path: path) } }
-        guard let rule else {
+        let overTLS = request.isSecure ? ", over TLS" : ""
+        var lines = ["request   \(request.method), host \(request.host), path \(request.path)\(overTLS)"]
+        let rule = request.withRoute { hosts.match($0, nextField: $1) }
+        if let rule {
+            let found = hosts.rules[rule]
+            lines.append("rule      \(found.key)  (\(kind(found.host)))")
+            lines += targets(found, state)
+        } else {
             lines.append("rule      none: answered \(state.unknownHostStatus) (destination_not_found)")
-            lines += nearRules(host, hosts.rules)
-            return lines.joined(separator: "\n") + "\n"
         }
-        let found = hosts.rules[rule]
-        lines.append("rule      \(found.host)\(found.path == "/" ? "" : found.path)  (\(kind(found.host)))")
-        let total = found.targets.reduce(0) { $0 + $1.weight }
-        for target in found.targets {
-            guard let (name, port) = owner(target.pool, state) else { continue }
-            let share = found.targets.count == 1 ? "" : "  share \(target.weight) of \(total)"
-            lines.append("service   \(name), container port \(port)\(share)")
-            lines += candidates(name, port, state)
-        }
+        lines += otherRules(request, rule, hosts)
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -54,15 +47,90 @@ enum Explain {
         switch pattern {
         case .exact: "exact host"
         case .wildcard: "wildcard; no exact host matches"
+        case .glob: "pattern; no exact host and no longer suffix matches"
         case .any: "any host; nothing more specific matches"
         }
     }
 
-    /// Rules of the same host, whose paths do not match.
-    private static func nearRules(_ host: String, _ rules: [HostTable.Rule]) -> [String] {
-        let near = rules.filter { $0.host == .exact(host.lowercased()) }
-        return near.prefix(8).map { "          \($0.host)\($0.path) does not match the path" }
+    private static func targets(_ rule: HostTable.Rule, _ state: NodeState) -> [String] {
+        let snapshot = state.control.snapshot
+        func isUsable(_ target: RuleTarget) -> Bool { snapshot.pools[Int(target.pool)].count > 0 }
+        let isShared = rule.targets.count > 1
+        let total = rule.targets.filter(isUsable).reduce(0) { $0 + $1.weight }
+        var lines: [String] = []
+        for target in rule.targets {
+            guard let (name, port) = owner(target.pool, state) else { continue }
+            var share = isShared ? "  share \(target.weight) of \(total)" : ""
+            if target.weight == 0 { share = "  weight 0: takes nothing" }
+            if isShared, !isUsable(target) {
+                share = "  share \(target.weight) goes to the others: no healthy instance"
+            }
+            lines.append("service   \(name), container port \(port)\(share)")
+            if state.control.compiler.shares.held.contains(name) {
+                lines.append("weight    waits for a healthy instance; the last good weights stay")
+            }
+            lines += treatment(target.transform)
+            lines += candidates(name, port, state)
+        }
+        return lines
     }
+
+    private static func treatment(_ transform: RouteTransform) -> [String] {
+        var lines: [String] = []
+        if let redirect = transform.redirect {
+            let status = redirect.status.map { "\($0) " } ?? ""
+            switch redirect.place {
+            case .https(let port): lines.append("redirect  \(status)to https, port \(port), where it is not over TLS")
+            case .location(let url): lines.append("redirect  \(status)to \(url)")
+            case .locationWithTarget(let url): lines.append("redirect  \(status)to \(url)PATH?QUERY")
+            }
+        }
+        if let prefix = transform.stripPrefix { lines.append("path      \(prefix) is taken off") }
+        if !transform.insertPrefix.isEmpty { lines.append("path      \(transform.insertPrefix) is put before it") }
+        return lines
+    }
+
+    /// Rules whose host matches: those that are more specific and why they do not match, and those that match as well.
+    private static func otherRules(_ request: ExplainRequest, _ chosen: Int?, _ hosts: HostTable) -> [String] {
+        let looked = request.withRoute { route, nextField in
+            hosts.rules.indices.compactMap { index -> (rule: Int, mismatch: HostTable.Mismatch?)? in
+                let mismatch = hosts.mismatch(rule: index, route, nextField: nextField)
+                return mismatch == .host || index == chosen ? nil : (index, mismatch)
+            }
+        }
+        func precedes(_ a: Int, _ b: Int) -> Bool { RuleOrder.precedes(hosts.rules[a], hosts.rules[b]) }
+        var more: [String] = []
+        var less: [String] = []
+        for (index, mismatch) in looked.sorted(by: { precedes($0.rule, $1.rule) }) {
+            let rule = hosts.rules[index]
+            let text = "\(rule.key) -> \(rule.targets.map(\.service).joined(separator: ", ")): "
+            guard let mismatch else {
+                less.append(text + "matches, too, but is less specific")
+                continue
+            }
+            if let chosen, !precedes(index, chosen) { continue }
+            more.append(text + reason(mismatch))
+        }
+        return shown("not this", more) + shown("then", less)
+    }
+
+    private static func reason(_ mismatch: HostTable.Mismatch) -> String {
+        switch mismatch {
+        case .host: "the host does not match"
+        case .path: "the path does not match"
+        case .notSecure: "only over TLS"
+        case .condition(let condition): "\(condition) does not hold"
+        }
+    }
+
+    private static func shown(_ title: String, _ lines: [String]) -> [String] {
+        let title = title + String(repeating: " ", count: 10 - title.count)
+        var result = lines.prefix(rulesShown).map { title + $0 }
+        if lines.count > rulesShown { result.append("\(title)\(lines.count - rulesShown) more") }
+        return result
+    }
+
+    // MARK: - Connections
 
     private static func port(_ address: SocketAddress, _ state: NodeState) -> String {
         var lines = ["connection  to \(address)"]
@@ -95,6 +163,8 @@ enum Explain {
         return nil
     }
 
+    // MARK: - Instances
+
     private static func candidates(_ name: String, _ port: UInt16, _ state: NodeState) -> [String] {
         guard let record = state.control.compiler.records[name] else { return [] }
         var lines = ["policy    \(StatusPage.policy(record.entry.spec))"]
@@ -124,10 +194,6 @@ enum Explain {
         }
         let address = instance.socketAddress(containerPort: port)
         return endpoints.contains { $0.address == address }
-    }
-
-    private static func withBytes<R>(_ text: String, _ body: (UnsafeRawBufferPointer) -> R) -> R {
-        Array(text.utf8).withUnsafeBytes(body)
     }
 }
 

@@ -50,6 +50,8 @@ enum StatusPage {
                 ("aliases", .array(spec.aliases.map { .string($0) })),
                 ("routes", .array(spec.routes.map { .string(route($0)) })),
                 ("policy", .string(spec.policy.rawValue)),
+                ("weight", .int(state.control.compiler.shares.inForce[name] ?? spec.weight)),
+                ("sticky", .bool(spec.isSticky)),
                 ("prefer", .optional(spec.preference?.place.rawValue)),
                 ("slowStartSeconds", .double(spec.slowStartSeconds)),
                 ("scale", spec.scale.map { .int($0) } ?? .null),
@@ -69,12 +71,16 @@ enum StatusPage {
         if let preference = spec.preference {
             text += ", prefers \(preference.place.rawValue), spills below \(preference.spillBelowPercent) %"
         }
+        if spec.isSticky { text += ", sticky by cookie" }
         if spec.slowStartSeconds > 0 { text += ", slow start \(spec.slowStartSeconds) s" }
         return text
     }
 
     static func route(_ route: RouteSpec) -> String {
-        "\(route.scheme.rawValue)://\(route.host)\(route.path == "/" ? "" : route.path)->\(route.containerPort)"
+        let conditions =
+            route.conditions.isEmpty ? "" : " [\(route.conditions.map(\.description).joined(separator: "; "))]"
+        let path = route.path == "/" ? "" : route.path
+        return "\(route.scheme.rawValue)://\(route.host)\(path)\(conditions)->\(route.containerPort)"
     }
 
     private static func instance(_ instance: InstanceSpec, _ state: NodeState, _ inFlight: [InstanceKey: Int]) -> JSON {
@@ -86,6 +92,14 @@ enum StatusPage {
             ("node", .optional(instance.node)), ("zone", .optional(instance.zone)),
             ("version", .optional(instance.version)),
         ])
+    }
+
+    /// `NAME WEIGHT HEALTHY` for each service: the weight in force, and instances that may be picked. For `check`.
+    static func weights(_ state: NodeState) -> String {
+        state.control.compiler.records.sorted { $0.key < $1.key }.map { name, record in
+            let open = record.entry.instances.count { state.state($0).state == .healthy && $0.weight > 0 }
+            return "\(name) \(state.control.compiler.shares.inForce[name] ?? 0) \(open)\n"
+        }.joined()
     }
 
     // MARK: - Text

@@ -6,13 +6,15 @@ import Registry
 ///
 /// A catalogue is judged as `meshd run` would with the same `--config` and `--routing-domain`.
 enum CheckCommand {
-    private static let usage = "usage: meshd check [--config FILE] [--routing-domain DOMAIN] FILE"
+    private static let usage = "usage: meshd check [--config FILE] [--routing-domain DOMAIN] [--admin WHERE] FILE"
 
     static func run(_ arguments: [String]) -> Int32 {
         var arguments = CommandArguments(arguments)
         let flags = ["--config", "--routing-domain"].flatMap { flag in
             arguments.takeValue(flag).map { [flag, $0] } ?? []
         }
+        let usesAdmin = arguments.rest.contains { $0 == "--admin" || $0.hasPrefix("--admin=") }
+        let admin = arguments.takeAdmin()
         guard arguments.problem == nil, arguments.rest.count == 1, let path = arguments.rest.first,
             !path.hasPrefix("--")
         else { return Commands.complain(arguments.problem ?? usage) }
@@ -30,7 +32,8 @@ enum CheckCommand {
         } catch {
             return Commands.complain("\(path): cannot read: \(SystemError.text(error.code))")
         }
-        return isCatalogue(bytes) ? catalogue(bytes, path, settings.routingDomain) : configuration(bytes, path)
+        guard isCatalogue(bytes) else { return configuration(bytes, path) }
+        return catalogue(bytes, path, settings.routingDomain, usesAdmin ? admin : nil)
     }
 
     /// A Compose file has a line that begins with `services:`; no setting is called so.
@@ -40,10 +43,16 @@ enum CheckCommand {
         }
     }
 
-    private static func catalogue(_ bytes: [UInt8], _ path: String, _ routingDomain: String?) -> Int32 {
+    private static func catalogue(
+        _ bytes: [UInt8], _ path: String, _ routingDomain: String?, _ admin: AdminEndpoint?
+    ) -> Int32 {
         do throws(CatalogueProblem) {
             let catalogue = try ComposeCatalogue.parse(bytes, file: path, routingDomain: routingDomain)
             for warning in catalogue.warnings { Process.write("warning: \(warning)\n", to: Process.standardError) }
+            let problems = WeightCheck.problems(catalogue) + (admin.map { WeightCheck.problems(catalogue, $0) } ?? [])
+            guard problems.isEmpty else {
+                return Commands.complain(problems.map { "\(path): \($0)" }.joined(separator: "\n"))
+            }
             Process.write("\(path): \(catalogue.services.count) services, \(catalogue.instances.count) instances\n")
             return 0
         } catch {

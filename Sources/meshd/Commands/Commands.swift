@@ -8,10 +8,11 @@ enum Commands {
 
           run [--config FILE] [--registry URL]... [--FLAG VALUE]...   serve
           demo [--once]                    a catalogue, instances and the mesh on loopback, with what to try
-          check [--config FILE] [--routing-domain DOMAIN] FILE
-                                           validate a catalogue or a configuration
+          check [--config FILE] [--routing-domain DOMAIN] [--admin WHERE] FILE
+                                           validate a catalogue or a configuration; with WHERE also whether the meshd
+                                           there could follow its weights
           status [--json] [--admin WHERE]  services, VIPs, ports, instances, health, in flight, generation
-          explain URL|ADDRESS:PORT [--header 'Host: NAME'] [--admin WHERE]
+          explain URL|ADDRESS:PORT [--header 'NAME: VALUE']... [--method M] [--admin WHERE]
                                            which rule, service and instances, and why
           version
 

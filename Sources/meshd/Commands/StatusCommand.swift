@@ -21,18 +21,19 @@ enum ExplainCommand {
     static func run(_ arguments: [String]) -> Int32 {
         var arguments = CommandArguments(arguments)
         let admin = arguments.takeAdmin()
-        let header = arguments.takeValue("--header")
+        var headers: [String] = []
+        while let header = arguments.takeValue("--header") { headers.append(header) }
+        let method = arguments.takeValue("--method")
         guard arguments.problem == nil, arguments.rest.count == 1, let target = arguments.rest.first else {
             return Commands.complain(
-                arguments.problem ?? "usage: meshd explain URL|ADDRESS:PORT [--header 'Host: NAME'] [--admin WHERE]")
+                arguments.problem
+                    ?? "usage: meshd explain URL|ADDRESS:PORT [--header 'NAME: VALUE']... [--method M] [--admin WHERE]")
         }
         var path = "/explain?target=\(Query.encode(target))"
-        if let header {
-            let parts = header.split(separator: ":", maxSplits: 1)
-            guard parts.count == 2, parts[0].lowercased() == "host" else {
-                return Commands.complain("--header: only Host chooses a route")
-            }
-            path += "&host=\(Query.encode(String(parts[1].drop { $0 == " " })))"
+        if let method { path += "&method=\(Query.encode(method))" }
+        for header in headers {
+            guard header.contains(":") else { return Commands.complain("--header: '\(header)' is not NAME: VALUE") }
+            path += "&header=\(Query.encode(header))"
         }
         return AdminPage.show(path, admin)
     }
@@ -55,7 +56,7 @@ enum AdminPage {
         }
     }
 
-    private static func fetch(_ path: String, _ admin: AdminEndpoint) -> FetchResult {
+    static func fetch(_ path: String, _ admin: AdminEndpoint) -> FetchResult {
         let target: FetchRequest.Target =
             switch admin {
             case .tcp(let address): .tcp(address)

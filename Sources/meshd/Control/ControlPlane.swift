@@ -45,13 +45,14 @@ final class ControlPlane: Handler {
 
     init(
         loop: EventLoop, sources: [String], options: SnapshotCompiler.Options, workers: [Mailbox<WorkerMessage>],
-        vips: [String: IPAddress], seed: UInt64
+        vips: [String: IPAddress], weights: [String: Int], seed: UInt64
     ) {
         self.loop = loop
         self.workers = workers
         catalogue = Catalogue(sources: sources)
         compiler = SnapshotCompiler(options: options)
         compiler.restore(vips: vips)
+        compiler.restore(weights: weights)
         installed = Array(repeating: 0, count: workers.count)
         workerFailures = Array(repeating: [], count: workers.count)
         super.init()
@@ -118,10 +119,14 @@ final class ControlPlane: Handler {
         let start = MonotonicClock.nowNanoseconds()
         let services = dirty
         dirty = []
+        let before = Set(compiler.problems)
         snapshot = compiler.compile(catalogue, dirty: services, nowNanoseconds: loop.nowNanoseconds) { [prober] in
             prober!.state($0)
         }
         if let next = compiler.nextSlowStepNanoseconds { loop.setDeadline(slowStartTimer, at: next) }
+        for problem in compiler.problems where !before.contains(problem) {
+            Log.warning("catalogue", ["problem": problem])
+        }
         lastCompile = loop.nowNanoseconds
         compileNanoseconds = MonotonicClock.nowNanoseconds() - start
         if !watchedDials.isEmpty { watchedDials = watchedDials.filter { compiler.endpointOwner($0) != nil } }

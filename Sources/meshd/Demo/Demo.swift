@@ -153,7 +153,7 @@ final class Demo {
         trial.lookUp("an alias", "restserver.local", dns, expect: vip)
         trial.get("an unknown host", web, "/", host: "nobody.example", status: 404, expect: "no route")
         trial.explain("explain") { [unowned self] done in
-            node.gather { done(Explain.text("http://shopping.company.com/pay", host: nil, $0)) }
+            node.gather { done(Explain.text("http://shopping.company.com/pay", method: nil, headers: [], $0)) }
         }
         trial.step("stop one of two instances") { [unowned self] done in
             instances["shopping"]?.first?.stop()

@@ -2,6 +2,7 @@ import Configuration
 import HTTPCodec
 import L4Proxy
 import L7Router
+import MeshCore
 
 extension Node {
     private func nanoseconds(_ seconds: Double) -> UInt64 { UInt64(seconds * 1e9) }
@@ -22,6 +23,7 @@ extension Node {
         options.dialAttempts = settings.dialAttempts
         options.unknownHostStatus = settings.unknownHostStatus
         options.forwarding = forwardingOptions()
+        options.sessionKey = SessionKey(secret: settings.sessionSecret ?? "")
         return options
     }
 

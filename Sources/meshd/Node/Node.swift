@@ -40,7 +40,7 @@ final class Node {
         let seed = WallClock.nowNanoseconds()
         control = ControlPlane(
             loop: loop, sources: urls.map(\.description), options: Self.options(settings), workers: inboxes,
-            vips: state?.load() ?? [:], seed: seed)
+            vips: state?.load() ?? [:], weights: state?.loadWeights() ?? [:], seed: seed)
         if let web = settings.http { try Self.require(web, "--http") }
         try openTLS()
         try openAdmin()
@@ -58,7 +58,7 @@ final class Node {
     private var zoneEntries: [ZoneEntry] = []
 
     private func compiled(_ snapshot: Snapshot) {
-        state?.save(control.compiler.assignedVIPs)
+        state?.save(control.compiler.assignedVIPs, weights: control.compiler.shares.inForce)
         guard let dns, snapshot.zone != zoneEntries else { return }
         zoneEntries = snapshot.zone
         let zone = Zone(snapshot.zone, serial: UInt32(truncatingIfNeeded: snapshot.generation))
@@ -70,7 +70,8 @@ final class Node {
         SnapshotCompiler.Options(
             vipRange: settings.vipRange, publishAddress: settings.publishAddress,
             servesLocalNames: settings.servesLocalNames,
-            fixedListeners: webListeners(settings), locality: Locality(node: settings.node, zone: settings.zone))
+            fixedListeners: webListeners(settings), locality: Locality(node: settings.node, zone: settings.zone),
+            sessionKey: SessionKey(secret: settings.sessionSecret ?? ""))
     }
 
     private static func webListeners(_ settings: Settings) -> [ListenerPlan] {
