@@ -17,6 +17,9 @@ public enum HeaderName: UInt8, Sendable {
     case transferEncoding
     case upgrade
     case userAgent
+    /// What this side says of a client's certificate, also with underscores for hyphens: many programs take both for
+    /// one name.
+    case xClientCert
     case xForwardedFor
     case xForwardedHost
     case xForwardedPort
@@ -73,7 +76,17 @@ public enum HeaderName: UInt8, Sendable {
             return first == UInt8(ascii: "x")
                 ? check("x-forwarded-proto", .xForwardedProto) : check("transfer-encoding", .transferEncoding)
         case 18: return check("proxy-authenticate", .proxyAuthenticate)
+        case 21: return isLike("x-client-cert-subject", bytes, count) ? .xClientCert : .other
+        case 25: return isLike("x-client-cert-fingerprint", bytes, count) ? .xClientCert : .other
         default: return .other
         }
+    }
+
+    private static func isLike(_ name: StaticString, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+        for index in 0..<count {
+            let byte = bytes[index] == UInt8(ascii: "_") ? UInt8(ascii: "-") : bytes[index] | 0x20
+            if byte != name.utf8Start[index] { return false }
+        }
+        return true
     }
 }

@@ -17,6 +17,12 @@ final class RelayEnd: Handler {
         isWritable = isConnected
     }
 
+    /// Takes over where bytes are waiting for which no event will come any more.
+    func begin(sawPeerClose: Bool) {
+        isReadable = true
+        self.sawPeerClose = sawPeerClose
+    }
+
     override func ready(_ readiness: Readiness) {
         if !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) { isReadable = true }
         if !readiness.isDisjoint(with: [.peerClosed, .hangup, .error]) { sawPeerClose = true }

@@ -38,6 +38,12 @@ final class RelaySession {
         dial()
     }
 
+    func start(replacing handler: Handler, sawPeerClose: Bool) {
+        worker.loop.handOver(from: handler, to: client)
+        client.begin(sawPeerClose: sawPeerClose)
+        dial()
+    }
+
     // MARK: - Dialling
 
     private func dial() {

@@ -32,6 +32,18 @@ public final class RelayWorker {
         session.start()
     }
 
+    /// Relays a connection whose first bytes have been looked at, and are still in the kernel, to an instance of
+    /// `pool`, in the place of the handler that looked; -1: no pool, and the client is reset.
+    ///
+    /// - Parameter sawPeerClose: the kernel has told of the client's end of stream.
+    public func serve(
+        _ socket: Socket, _ peer: SocketAddress, pool: Int32, replacing handler: Handler, sawPeerClose: Bool
+    ) {
+        counters.sessionsAccepted += 1
+        let session = RelaySession(socket, peer.ip, pool: pool, self)
+        session.start(replacing: handler, sawPeerClose: sawPeerClose)
+    }
+
     /// Sessions open now.
     public var sessionsOpen: Int { open }
 

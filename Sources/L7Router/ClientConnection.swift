@@ -16,6 +16,8 @@ final class ClientConnection: Handler {
     let isTrusted: Bool
     /// Whether the client's side is encrypted.
     var isSecure = false
+    /// Lines for instances that tell of the client's certificate; empty: it showed none.
+    var certificate: [UInt8] = []
     private(set) var transport: Transport
     var input = Pump()
     /// Bytes to the client that come before any run of the instance's pump: heads, and answers made here.

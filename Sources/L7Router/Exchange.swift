@@ -128,7 +128,8 @@ final class Exchange {
                 worker.trailers.fields, from: base, peer: client.peer.ip, worker.options.forwarding)
         }
         let origin = RequestOrigin(
-            peer: client.peer.ip, isTrusted: client.isTrusted, isSecure: client.isSecure, port: client.binding.port,
+            peer: client.peer.ip, isTrusted: client.isTrusted, isSecure: client.isSecure,
+            certificate: client.certificate, port: client.binding.port,
             fields: worker.options.forwarding.fields,
             generatesTraceParent: worker.options.forwarding.generatesTraceParent)
         let identity = writer.appendRequest(

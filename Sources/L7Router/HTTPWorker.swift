@@ -61,6 +61,7 @@ public final class HTTPWorker {
     ) {
         let connection = ClientConnection(Transport(layer, over: layer.socket), peer, binding, self)
         connection.isSecure = true
+        connection.certificate = layer.peerCertificate.map(ClientCertificateFields.lines) ?? []
         loop.handOver(from: handshake, to: connection)
         counters.connectionsAccepted += 1
         loop.setDeadline(connection, after: options.headTimeout)

@@ -9,6 +9,8 @@ struct RequestOrigin {
     var isTrusted = false
     /// The client's connection is encrypted.
     var isSecure = false
+    /// Lines that tell of the client's certificate; empty: it showed none.
+    var certificate: [UInt8] = []
     /// The port that the client connected to.
     var port: UInt16
     var fields = ForwardingOptions.Fields.xForwarded
@@ -39,6 +41,7 @@ extension HeadWriter {
             appendField("Upgrade: ", fields.fields[Int(head.upgradeField)].value.bytes(in: base))
         }
         if head.options.contains(.acceptsTrailers) { append("Connection: TE\r\nTE: trailers\r\n") }
+        if !origin.certificate.isEmpty { origin.certificate.withUnsafeBytes { append($0) } }
         if origin.fields.sendsXForwarded { appendXForwarded(head, fields, from: base, origin, told) }
         if origin.fields.sendsForwarded { appendForwarded(head, fields, from: base, origin, told) }
         let identity = appendIdentity(fields, from: base, origin, told, &random)
@@ -179,6 +182,8 @@ private struct ToldFields {
                 isForwardedWhole = false
             }
             return !origin.isTrusted || origin.fields.sendsForwarded
+        // Nobody else's word counts here, not even a trusted proxy's.
+        case .xClientCert: return true
         case .xForwardedProto: if origin.isTrusted, !isGone { hasProto = true }
         case .xForwardedHost: if origin.isTrusted, !isGone { hasHost = true }
         case .xForwardedPort: if origin.isTrusted, !isGone { hasPort = true }

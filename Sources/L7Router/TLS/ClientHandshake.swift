@@ -3,18 +3,24 @@ import NetAddress
 import Reactor
 
 /// A connection from accepting to the end of its TLS handshake; then a `ClientConnection` takes its place on the loop.
+///
+/// Where sessions are relayed by their server name, the name is looked for first in bytes that stay in the kernel: a
+/// relay that takes over passes on every one of them.
 final class ClientHandshake: Handler {
     private let front: TLSFront
-    private let layer: TLSLayer
+    private let socket: Socket
     private let peer: SocketAddress
     private let binding: PortBinding
+    /// `nil`: the server name is still being looked for.
+    private var layer: TLSLayer?
+    private var hasBegun = false
     private var sawPeerClose = false
     unowned(unsafe) var older: ClientHandshake?
     unowned(unsafe) var newer: ClientHandshake?
 
-    init(_ layer: TLSLayer, _ peer: SocketAddress, _ binding: PortBinding, _ front: TLSFront) {
+    init(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding, _ front: TLSFront) {
         self.front = front
-        self.layer = layer
+        self.socket = socket
         self.peer = peer
         self.binding = binding
     }
@@ -23,22 +29,73 @@ final class ClientHandshake: Handler {
         if !readiness.isDisjoint(with: [.peerClosed, .hangup, .error]) { sawPeerClose = true }
         // A connection that has just been accepted is writable, which says nothing of its first bytes.
         guard !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) || hasBegun else { return }
+        hasBegun = true
         step()
     }
 
-    private var hasBegun = false
-
     override func resume() { step() }
 
+    override func deadlineReached() {
+        front.counters.timedOut += 1
+        abort()
+    }
+
+    // MARK: - Server name
+
     private func step() {
+        if layer == nil {
+            if front.relaysByName {
+                guard isForHere() else { return }
+            }
+            layer = front.makeLayer(socket)
+        }
+        guard let layer else {
+            front.counters.failed += 1
+            return abort()
+        }
+        shakeHands(layer)
+    }
+
+    /// Whether TLS ends here. `false`: it is not decided yet, or the session is relayed, or over.
+    private func isForHere() -> Bool {
+        guard let buffer = front.loop.buffers.leaseSmall() else {
+            front.counters.failed += 1
+            abort()
+            return false
+        }
+        defer { front.loop.buffers.giveBack(buffer) }
+        guard case .count(let count) = socket.peek(buffer.base, min(buffer.capacity, ClientHello.limitBytes)) else {
+            if sawPeerClose { leave() }
+            return false
+        }
+        switch ClientHello.look(at: UnsafeRawBufferPointer(start: buffer.base, count: count)) {
+        case .none: return true
+        case .incomplete:
+            // Whatever was to come of it has come.
+            if sawPeerClose { leave() }
+            return false
+        case .serverName(let name):
+            guard let pool = front.http.balancer.relayPool(serverName: name) else { return true }
+            front.counters.passedThrough += 1
+            front.relay?(socket, peer, pool, self, sawPeerClose)
+            front.remove(self)
+            return false
+        }
+    }
+
+    private func leave() {
+        front.counters.abandoned += 1
+        abort()
+    }
+
+    // MARK: - Handshake
+
+    private func shakeHands(_ layer: TLSLayer) {
         guard front.takeStep() else { return front.loop.requeue(self) }
-        hasBegun = true
         switch layer.shakeHands() {
         case .waiting: break
-        case .done: finish()
-        case .closed:
-            front.counters.abandoned += 1
-            abort()
+        case .done: finish(layer)
+        case .closed: leave()
         case .failed(let reason):
             front.counters.failed += 1
             Log.debug("TLS handshake failed", ["client": "\(peer)", "reason": reason])
@@ -46,15 +103,9 @@ final class ClientHandshake: Handler {
         }
     }
 
-    override func deadlineReached() {
-        front.counters.timedOut += 1
-        abort()
-    }
-
-    private func finish() {
+    private func finish(_ layer: TLSLayer) {
         front.counters.handshakes += 1
         if layer.isResumed { front.counters.resumed += 1 }
-        let front = front
         front.http.serve(layer, peer, binding, replacing: self, sawPeerClose: sawPeerClose)
         // Last: it may tell that no handshake is left.
         front.remove(self)
@@ -62,7 +113,7 @@ final class ClientHandshake: Handler {
 
     func abort() {
         front.loop.detach(self)
-        layer.close()
+        if let layer { layer.close() } else { socket.close() }
         front.remove(self)
     }
 }

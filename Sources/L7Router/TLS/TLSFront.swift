@@ -41,7 +41,9 @@ public final class TLSFront {
     let loop: EventLoop
     let engine = TLSEngine()
     let http: HTTPWorker
-    private let options: TLSFrontOptions
+    let options: TLSFrontOptions
+    /// Where sessions go that are relayed by their server name; -1 as pool: nowhere.
+    public var relay: ((_ socket: Socket, _ peer: SocketAddress, _ pool: Int32, _ in: Handler, _ ended: Bool) -> Void)?
     private var table = TLSCertificateTable.empty
     var counters = TLSCounters()
     private unowned(unsafe) var oldest: ClientHandshake?
@@ -65,12 +67,8 @@ public final class TLSFront {
 
     /// Serves a connection that a listener accepted.
     public func serve(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding) {
-        guard let layer = TLSLayer(accepted: socket, table, engine) else {
-            counters.failed += 1
-            return socket.close()
-        }
-        let handshake = ClientHandshake(layer, peer, binding, self)
-        guard (try? loop.attach(handshake, socket)) != nil else { return layer.close() }
+        let handshake = ClientHandshake(socket, peer, binding, self)
+        guard (try? loop.attach(handshake, socket)) != nil else { return socket.close() }
         insert(handshake)
         if underWay > options.handshakeLimit, let oldest {
             counters.crowdedOut += 1
@@ -78,6 +76,11 @@ public final class TLSFront {
         }
         loop.setDeadline(handshake, after: options.handshakeTimeout)
     }
+
+    func makeLayer(_ socket: Socket) -> TLSLayer? { TLSLayer(accepted: socket, table, engine) }
+
+    /// Whether any session is relayed by its server name, so that the name is worth a look.
+    var relaysByName: Bool { relay != nil && !http.balancer.snapshot.serverNames.isEmpty }
 
     /// Handshakes under way.
     public var handshakesOpen: Int { underWay }

@@ -203,7 +203,7 @@ public final class Balancer {
         return Rendezvous.best(entry, key, tried)
     }
 
-    private func nextRandom() -> UInt64 {
+    func nextRandom() -> UInt64 {
         // xorshift64*: quick, and nothing here is a secret.
         random ^= random >> 12
         random ^= random << 25

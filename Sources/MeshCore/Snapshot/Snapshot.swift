@@ -5,6 +5,8 @@ public final class Snapshot: Sendable {
     /// Grows with each compilation.
     public let generation: UInt64
     public let hosts: HostTable
+    /// Of TLS sessions that are relayed by their server name.
+    public let serverNames: ServerNameTable
     /// By pool id.
     public let pools: PagedTable<Pool>
     /// By endpoint id: the incarnation that lives, 0 where none does.
@@ -16,16 +18,19 @@ public final class Snapshot: Sendable {
 
     public convenience init() {
         self.init(
-            generation: 0, hosts: HostTable(), pools: PagedTable(fill: .none), incarnations: PagedTable(fill: 0),
+            generation: 0, hosts: HostTable(), serverNames: ServerNameTable(), pools: PagedTable(fill: .none),
+            incarnations: PagedTable(fill: 0),
             listeners: [], zone: [], storage: [])
     }
 
     init(
-        generation: UInt64, hosts: HostTable, pools: PagedTable<Pool>, incarnations: PagedTable<UInt32>,
+        generation: UInt64, hosts: HostTable, serverNames: ServerNameTable, pools: PagedTable<Pool>,
+        incarnations: PagedTable<UInt32>,
         listeners: [ListenerPlan], zone: [ZoneEntry], storage: [PoolStorage]
     ) {
         self.generation = generation
         self.hosts = hosts
+        self.serverNames = serverNames
         self.pools = pools
         self.incarnations = incarnations
         self.listeners = listeners

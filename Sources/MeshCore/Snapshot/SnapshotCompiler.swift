@@ -120,13 +120,15 @@ public struct SnapshotCompiler {
         for name in names { if let entry = catalogue.entries[name] { update(entry, &dirt, state) } }
         retryVIPs(&dirt)
         let hosts = dirt.hosts ? compileHosts() : last.hosts
+        let serverNames = dirt.hosts ? compileServerNames() : last.serverNames
         let listeners = dirt.listeners || last.generation == 0 ? compileListeners() : last.listeners
         let zone = dirt.zone ? compileZone() : patchZone(dirt.tasks)
         let incarnations = last.incarnations.replacing(endpointIDs.changes)
         endpointIDs.changes = [:]
         problems = vipProblems.values.sorted() + nameProblems + routeProblems + listenerProblems
         last = Snapshot(
-            generation: last.generation + 1, hosts: hosts, pools: last.pools.replacing(dirt.pools),
+            generation: last.generation + 1, hosts: hosts, serverNames: serverNames,
+            pools: last.pools.replacing(dirt.pools),
             incarnations: incarnations, listeners: listeners, zone: zone, storage: Array(storage.values))
         return last
     }
@@ -285,6 +287,23 @@ extension SnapshotCompiler {
             "host pattern \($0): not served, more than \(HostTable.globLimit) patterns have '*' in free places"
         }
         return table
+    }
+
+    private func compileServerNames() -> ServerNameTable {
+        var relayed: [(host: HostPattern, target: ServerNameTable.Target)] = []
+        var served: [HostPattern] = []
+        for (_, record) in records.sorted(by: { $0.key < $1.key }) {
+            let weight = Int32(min(max(record.entry.spec.weight, 0), 100))
+            for route in record.entry.spec.routes {
+                guard route.scheme == .tcp else {
+                    served.append(route.host)
+                    continue
+                }
+                guard let pool = record.pools[route.containerPort] else { continue }
+                relayed.append((route.host, ServerNameTable.Target(pool: pool, weight: weight)))
+            }
+        }
+        return ServerNameTable(relayed: relayed, served: served)
     }
 
     private func isServed(_ route: RouteSpec) -> Bool {

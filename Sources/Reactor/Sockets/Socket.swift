@@ -55,6 +55,12 @@ public struct Socket: Sendable {
         retrying { CLinux.splice(from, nil, to, nil, count, meshd_splice_move | meshd_splice_nonblock) }
     }
 
+    /// The first bytes that wait, which stay there.
+    public func peek(_ buffer: UnsafeMutableRawPointer, _ capacity: Int) -> IOResult {
+        let fd = descriptor
+        return retrying { recv(fd, buffer, capacity, Int32(MSG_PEEK)) }
+    }
+
     // MARK: Datagrams
 
     /// One datagram and its sender. A datagram longer than the buffer is cut.

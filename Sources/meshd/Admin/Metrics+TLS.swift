@@ -14,6 +14,8 @@ extension Metrics {
                 (["cause": "timeout"], sum(\.timedOut)), (["cause": "limit"], sum(\.crowdedOut)),
             ])
         page.gauge("meshd_tls_handshakes", "Handshakes under way.", sum(\.underWay))
+        page.counter(
+            "meshd_tls_passed_through_total", "Sessions relayed by their server name.", sum(\.passedThrough))
         let now = Int64(WallClock.nowNanoseconds() / 1_000_000_000)
         page.gauge(
             "meshd_tls_certificate_expiry_seconds", "Seconds until a certificate ends.",

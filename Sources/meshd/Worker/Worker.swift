@@ -48,6 +48,9 @@ final class Worker {
             dialed: dials.dialed)
         relay = RelayWorker(loop: loop, balancer: balancer, options: plan.relay, dialed: dials.dialed)
         tls = TLSFront(loop: loop, http: http, options: plan.tls)
+        tls.relay = { [relay] socket, peer, pool, handler, sawPeerClose in
+            relay.serve(socket, peer, pool: pool, replacing: handler, sawPeerClose: sawPeerClose)
+        }
         let gate = AcceptGate(plan, loop, http, relay, tls)
         // The other half is for connections.
         listeners = ListenerSet(
