@@ -47,7 +47,7 @@ let package = Package(
         target("HTTPClient", ["Reactor", "HTTPCodec", "NetAddress", "CNGHTTP2"]),
         target("AliasDNS", ["Reactor", "MeshCore", "NetAddress"]),
         target("L4Proxy", ["Reactor", "MeshCore", "NetAddress"]),
-        target("L7Router", ["Reactor", "MeshCore", "HTTPCodec", "NetAddress"]),
+        target("L7Router", ["Reactor", "MeshCore", "HTTPCodec", "NetAddress", "CNGHTTP2"]),
         target("HealthProber", ["Reactor", "MeshCore", "HTTPClient", "NetAddress"]),
         target("Registry", ["Reactor", "MeshCore", "HTTPClient", "JSONCodec", "YAML", "NetAddress"]),
 
@@ -68,7 +68,8 @@ let package = Package(
         tests("JSONCodecTests", ["JSONCodec", "TestSupport"]),
         tests("MeshCoreTests", ["MeshCore", "NetAddress", "TestSupport"]),
         tests(
-            "L7RouterTests", ["L7Router", "MeshCore", "HTTPCodec", "Reactor", "CLinux", "NetAddress", "TestSupport"]),
+            "L7RouterTests",
+            ["L7Router", "MeshCore", "HTTPCodec", "Reactor", "CLinux", "CNGHTTP2", "NetAddress", "TestSupport"]),
         tests("ReactorTests", ["Reactor", "CLinux", "NetAddress", "TestSupport"]),
         // Reads the sources: imports, banned calls, sizes.
         tests("TidyTests", []),

@@ -60,6 +60,12 @@ public struct Settings: Sendable, Equatable {
     public var unknownHostStatus = 404
     /// 0: from the descriptor limit.
     public var maxConnections = 0
+    /// Streams open at one time on one HTTP/2 connection.
+    public var http2ConcurrentStreams = 128
+    /// Streams reset a second on one HTTP/2 connection; 0: no limit.
+    public var http2ResetsPerSecond = 100
+    /// Frames without content a second on one HTTP/2 connection; 0: no limit.
+    public var http2ControlFramesPerSecond = 1_000
     /// Per worker, in MiB.
     public var bufferLimitMiB = 512
 

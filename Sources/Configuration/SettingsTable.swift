@@ -21,7 +21,7 @@ struct Setting {
 
 /// Every setting, declared once: for flags, `meshd.yaml`, `--help` and the reference.
 enum SettingsTable {
-    static var all: [Setting] { whatIsServed + tls + names + forwarding + logs + timeouts + limits }
+    static var all: [Setting] { whatIsServed + tls + names + forwarding + logs + timeouts + limits + http2 }
 
     private static var whatIsServed: [Setting] {
         [
@@ -143,6 +143,21 @@ enum SettingsTable {
             Setting(
                 "buffer-limit-mib", .integer(\.bufferLimitMiB, 1...65_536), unit: "MiB",
                 "Most that one worker's connections hold in buffers."),
+        ]
+    }
+
+    private static var http2: [Setting] {
+        [
+            Setting(
+                "http2-concurrent-streams", .integer(\.http2ConcurrentStreams, 1...10_000),
+                "Most requests at one time on one HTTP/2 connection."),
+            Setting(
+                "http2-resets-per-second", .integer(\.http2ResetsPerSecond, 0...1_000_000),
+                "Streams that an HTTP/2 client may reset, five seconds' worth at once; 0: any number."),
+            Setting(
+                "http2-control-frames-per-second", .integer(\.http2ControlFramesPerSecond, 0...1_000_000),
+                "Pings, settings, priorities, window updates and empty data that an HTTP/2 client may send, five "
+                    + "seconds' worth at once; 0: any number."),
         ]
     }
 

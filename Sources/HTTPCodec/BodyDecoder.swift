@@ -49,6 +49,18 @@ public struct BodyDecoder: Sendable {
 
     /// Decodes the octets from `start` to `end`; what is left behind `consumed` is to be offered again with more.
     public mutating func decode(_ base: UnsafeMutableRawPointer, from start: Int, to end: Int) -> Step {
+        decode(base, from: start, to: end, joins: true)
+    }
+
+    /// The same for bytes that must stay as they are: a step holds data of one chunk at the most and ends behind it.
+    public mutating func decodeRun(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Step {
+        guard let base = bytes.baseAddress else { return Step() }
+        return decode(UnsafeMutableRawPointer(mutating: base), from: start, to: bytes.count, joins: false)
+    }
+
+    private mutating func decode(
+        _ base: UnsafeMutableRawPointer, from start: Int, to end: Int, joins: Bool
+    ) -> Step {
         var step = Step()
         step.dataStart = start
         step.dataEnd = start
@@ -65,12 +77,12 @@ public struct BodyDecoder: Sendable {
             finish(&step, remaining == UInt64(count) ? .done : .length(remaining - UInt64(count)))
         case .chunked(var decoder):
             let bytes = base.assumingMemoryBound(to: UInt8.self)
-            let part = decoder.decode(bytes, from: start, to: end)
+            let part = decoder.decode(bytes, from: start, to: end, joins: joins)
             mode = .chunked(decoder)
             if part.dataEnd > part.dataStart { (step.dataStart, step.dataEnd) = (part.dataStart, part.dataEnd) }
             step.consumed = part.consumed
             step.error = part.error
-            if decoder.isAtTrailers, step.error == nil { readTrailers(bytes, end, &step) }
+            if decoder.isAtTrailers, step.error == nil, joins || step.dataCount == 0 { readTrailers(bytes, end, &step) }
         }
         return step
     }

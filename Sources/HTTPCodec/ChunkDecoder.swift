@@ -24,10 +24,15 @@ struct ChunkDecoder {
     }
 
     /// Decodes until the input ends, the trailers begin, or an error is found.
-    mutating func decode(_ base: UnsafeMutablePointer<UInt8>, from start: Int, to end: Int) -> Step {
+    ///
+    /// - Parameter joins: `false`: stops behind the first run of data instead of moving a second one to it.
+    mutating func decode(
+        _ base: UnsafeMutablePointer<UInt8>, from start: Int, to end: Int, joins: Bool = true
+    ) -> Step {
         var step = Step()
         var position = start
         while position < end, state != .trailers {
+            if !joins, step.dataEnd > step.dataStart { break }
             if state == .data {
                 let count = min(Int(clamping: remaining), end - position)
                 append(&step, base, position, count)

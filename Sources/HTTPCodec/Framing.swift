@@ -48,7 +48,8 @@ struct FramingFields {
             case .host:
                 guard host < 0 else { return .repeatedHost }
                 host = Int32(index)
-            case .upgrade: upgrade = Int32(index)
+            // An upgrade to HTTP/2 is not offered any more (RFC 9113 section 3.1); the request is one of HTTP/1.1.
+            case .upgrade: if !Octets.equal(value, "h2c") { upgrade = Int32(index) }
             case .expect:
                 if Octets.equal(value, "100-continue") {
                     options.insert(.expectContinue)

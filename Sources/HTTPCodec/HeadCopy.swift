@@ -67,13 +67,23 @@ extension HeadWriter {
     public mutating func appendTrailers(
         _ section: ByteRange, from base: UnsafeRawPointer, limits: MessageLimits, fields: inout FieldTable
     ) -> Bool {
-        let bytes = base.assumingMemoryBound(to: UInt8.self)
-        let outcome = fields.parseLines(bytes, from: Int(section.start), to: section.end, limit: limits.fields)
-        guard outcome == .complete(section.end) else { return false }
-        for index in 0..<fields.count {
-            fields.fields[index].isDropped = fields.fields[index].known.isForbiddenInTrailers
-        }
+        guard fields.parseTrailers(section, from: base, limit: limits.fields) else { return false }
         appendFields(fields, from: base)
+        return true
+    }
+}
+
+extension FieldTable {
+    /// Reads a trailer section; fields that could change framing or routing are marked as not to be passed on.
+    ///
+    /// - Returns: `false` where the section is malformed.
+    public mutating func parseTrailers(
+        _ section: ByteRange, from base: UnsafeRawPointer, limit: Int = FieldTable.maximum
+    ) -> Bool {
+        let bytes = base.assumingMemoryBound(to: UInt8.self)
+        guard parseLines(bytes, from: Int(section.start), to: section.end, limit: limit) == .complete(section.end)
+        else { return false }
+        for index in 0..<count { fields[index].isDropped = fields[index].known.isForbiddenInTrailers }
         return true
     }
 }

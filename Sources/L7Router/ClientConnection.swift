@@ -10,14 +10,18 @@ import Reactor
 /// holds no buffer.
 final class ClientConnection: Handler {
     let worker: HTTPWorker
-    let binding: PortBinding
-    let peer: SocketAddress
+    private(set) var binding: PortBinding
+    private(set) var peer: SocketAddress
     /// The peer is a trusted proxy: what it says of its clients is believed.
-    let isTrusted: Bool
+    private(set) var isTrusted: Bool
     /// Whether the client's side is encrypted.
     var isSecure = false
     /// Lines for instances that tell of the client's certificate; empty: it showed none.
     var certificate: [UInt8] = []
+    /// It is one stream of an HTTP/2 connection: one request, and no linger.
+    private let isStream: Bool
+    /// The first bytes may still turn out to be HTTP/2.
+    private var mayBeHTTP2: Bool
     private(set) var transport: Transport
     var input = Pump()
     /// Bytes to the client that come before any run of the instance's pump: heads, and answers made here.
@@ -46,8 +50,35 @@ final class ClientConnection: Handler {
         self.binding = binding
         self.worker = worker
         isTrusted = worker.options.forwarding.trusts(peer.ip)
+        isStream = false
+        mayBeHTTP2 = true
         super.init()
         worker.insert(self)
+    }
+
+    /// For streams of HTTP/2, closed until the first `open`.
+    init(stream worker: HTTPWorker) {
+        transport = .none
+        peer = SocketAddress(.anyV4, 0)
+        binding = PortBinding(.web, port: 0)
+        isTrusted = false
+        self.worker = worker
+        isStream = true
+        mayBeHTTP2 = false
+    }
+
+    /// Begins anew with another stream.
+    func open(_ stream: TransportLayer, of server: HTTP2Server) {
+        transport = Transport(stream)
+        peer = server.peer
+        binding = server.binding
+        isTrusted = server.isTrusted
+        isSecure = server.isSecure
+        scan.reset()
+        (isReadable, isWritable, sawPeerClose, inputEnded) = (false, true, false, false)
+        hasHeadDeadline = false
+        worker.loop.attach(self)
+        worker.streamOpened()
     }
 
     var isOpen: Bool { transport.isOpen }
@@ -148,13 +179,20 @@ final class ClientConnection: Handler {
     private func parseHead() -> Bool {
         let limits = worker.options.limits
         let raw = input.raw
+        if mayBeHTTP2 {
+            switch HTTP2Preface.look(at: raw) {
+            case .begun: return awaitMore()
+            case .whole:
+                becomeHTTP2()
+                return false
+            case .other: mayBeHTTP2 = false
+            }
+        }
         guard scan.isWorthParsing(raw, limitBytes: limits.headBytes) else { return awaitMore() }
         switch worker.requestHead.parse(raw, limits: limits, fields: &worker.trailers.fields) {
         case .incomplete: return awaitMore()
         case .malformed(let error):
-            worker.counters.requests += 1
-            worker.counters.malformedRequests += 1
-            answer(ErrorResponse(error))
+            refuse(error)
             return false
         case .complete(let length):
             scan.reset()
@@ -164,6 +202,17 @@ final class ClientConnection: Handler {
             exchange.start(self, headLength: length)
             return true
         }
+    }
+
+    private func becomeHTTP2() {
+        let (transport, isReadable) = (transport, isReadable)
+        self.transport = .none
+        // Another is counted for it before this one is not.
+        worker.serveHTTP2(
+            transport, peer, binding, replacing: self, isSecure: isSecure, isReadable: isReadable || sawPeerClose,
+            received: input.raw)
+        input.release(worker.loop.buffers)
+        worker.remove(self)
     }
 
     private func awaitMore() -> Bool {
@@ -188,6 +237,7 @@ final class ClientConnection: Handler {
     /// - Parameter clientCloses: the client itself said that this was its last request.
     func exchangeEnded(keepAlive: Bool, clientCloses: Bool) {
         exchange = nil
+        if isStream { return close() }
         guard keepAlive else {
             // Nothing unread and nothing to come: closing cannot reset the answer away.
             return clientCloses && !input.hasRaw && !isReadable ? close() : finish()
@@ -199,6 +249,13 @@ final class ClientConnection: Handler {
     }
 
     // MARK: - Answers made here
+
+    /// Answers a request whose head cannot be one.
+    func refuse(_ error: MessageError) {
+        worker.counters.requests += 1
+        worker.counters.malformedRequests += 1
+        answer(ErrorResponse(error))
+    }
 
     /// Answers without an exchange, then ends the connection.
     func answer(_ response: ErrorResponse) {
@@ -226,6 +283,7 @@ final class ClientConnection: Handler {
     /// Ends the connection in order: says that nothing more comes, then waits a little for the client to end its side.
     func finish() {
         guard isOpen else { return }
+        if isStream { return close() }
         transport.shutdownWrite()
         if inputEnded { return close() }
         isLingering = true
@@ -262,7 +320,7 @@ final class ClientConnection: Handler {
             self.exchange = nil
             exchange.abandon()
         }
-        worker.remove(self)
+        if isStream { worker.streamClosed() } else { worker.remove(self) }
     }
 
     /// Ends the connection so that the client cannot take a cut answer for a whole one.

@@ -21,7 +21,9 @@ public final class HTTPWorker {
     let dialed: (_ endpoint: Endpoint, _ failure: SystemError?) -> Void
     private var spare: [Exchange] = []
     private unowned(unsafe) var newest: ClientConnection?
+    private var http2: HTTP2Context?
     private var openClients = 0
+    private var streamClients = 0
     private var whenEmpty: (() -> Void)?
 
     /// - Parameters:
@@ -76,6 +78,7 @@ public final class HTTPWorker {
 
     public func counted() -> RouterCounters {
         var copy = counters
+        if let http2 { copy.http2 = http2.counters }
         copy.connectionsOpen = UInt64(openClients)
         copy.buffersRefused = loop.buffers.refusedLeases
         return copy
@@ -94,10 +97,14 @@ public final class HTTPWorker {
         forEachClient { client in
             if client.isIdle { loop.setDeadline(client, after: Self.drainIdleNanoseconds) }
         }
+        http2?.forEachServer { $0.drain() }
     }
 
     /// Ends every client connection at once.
-    public func closeAll() { forEachClient { $0.close() } }
+    public func closeAll() {
+        forEachClient { $0.close() }
+        http2?.forEachServer { $0.close() }
+    }
 
     private func finishDrain() {
         pool.closeAll()
@@ -112,14 +119,20 @@ public final class HTTPWorker {
         client.next = newest
         newest?.previous = client
         newest = client
-        openClients += 1
+        clientOpened()
     }
+
+    func clientOpened() { openClients += 1 }
 
     func remove(_ client: ClientConnection) {
         if let previous = client.previous { previous.next = client.next } else { newest = client.next }
         client.next?.previous = client.previous
         client.previous = nil
         client.next = nil
+        clientClosed()
+    }
+
+    func clientClosed() {
         openClients -= 1
         if openClients == 0, whenEmpty != nil { finishDrain() }
     }
@@ -131,6 +144,21 @@ public final class HTTPWorker {
             body(client)
         }
     }
+
+    // MARK: - HTTP/2
+
+    /// Made for the first HTTP/2 connection; `nil`: out of memory.
+    func http2Context() -> HTTP2Context? {
+        if http2 == nil { http2 = HTTP2Context() }
+        return http2
+    }
+
+    /// Streams that the loop holds as if they were connections, without a descriptor each.
+    public var streamsOpen: Int { streamClients }
+
+    func streamOpened() { streamClients += 1 }
+
+    func streamClosed() { streamClients -= 1 }
 
     // MARK: - Exchanges
 

@@ -32,6 +32,7 @@ public struct RouterCounters: Sendable {
     public var tunnelIdleTimeouts: UInt64 = 0
     public var bytesFromClients: UInt64 = 0
     public var bytesToClients: UInt64 = 0
+    public var http2 = HTTP2Counters()
     public var latencyBuckets = [UInt64](repeating: 0, count: Self.latencyBounds.count + 1)
     public var latencySumNanoseconds: UInt64 = 0
 

@@ -29,6 +29,26 @@ public struct RouterOptions: Sendable {
 
     /// The same on all nodes.
     public var sessionKey = SessionKey.none
+    public var http2 = HTTP2Options()
+
+    public init() {}
+}
+
+/// What one HTTP/2 connection of a client may have and do.
+public struct HTTP2Options: Sendable {
+    /// Streams open at one time.
+    public var concurrentStreams = 128
+    /// Octets of one request's body that wait for an instance at the most.
+    public var streamWindowBytes = 128 << 10
+    /// The same of all streams: more than one, so that a stream nobody reads does not stop the others.
+    public var connectionWindowBytes = 1 << 20
+    /// Streams reset a second, five times as many at once; 0: no limit.
+    public var resetsPerSecond = 100
+    /// Frames a second that carry nothing: pings, settings, priorities, empty data; five times as many at once.
+    /// 0: no limit.
+    public var controlFramesPerSecond = 1000
+    /// Octets of one head, as HTTP/2 counts them, beyond which the connection is ended.
+    public var headFloodBytes = 128 << 10
 
     public init() {}
 }

@@ -58,6 +58,7 @@ import Testing
         ("client-certificates", "optional"),
         ("session-secret", "a b c"),
         ("max-connections", "1000"), ("dns-ttl-seconds", "1"), ("buffer-limit-mib", "64"),
+        ("http2-concurrent-streams", "7"), ("http2-resets-per-second", "8"), ("http2-control-frames-per-second", "9"),
     ]
 
     private static var tls: TLSSettings {
@@ -94,6 +95,8 @@ import Testing
         (settings.dnsTTLSeconds, settings.bufferLimitMiB, settings.tunnelIdleTimeoutSeconds) = (1, 64, 8)
         (settings.forwardingHeaders, settings.traceParent) = (.both, .generate)
         (settings.trustedProxies, settings.tellsClientRequestID) = ([IPNetwork("10.0.0.0/8")].compactMap { $0 }, true)
+        (settings.http2ConcurrentStreams, settings.http2ResetsPerSecond) = (7, 8)
+        settings.http2ControlFramesPerSecond = 9
         return settings
     }
 

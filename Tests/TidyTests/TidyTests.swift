@@ -14,7 +14,7 @@ import Testing
         "AliasDNS": ["Reactor", "MeshCore", "NetAddress"],
         "HealthProber": ["Reactor", "MeshCore", "HTTPClient", "HTTPCodec", "NetAddress"],
         "L4Proxy": ["Reactor", "MeshCore", "NetAddress"],
-        "L7Router": ["Reactor", "MeshCore", "HTTPCodec", "NetAddress"],
+        "L7Router": ["Reactor", "MeshCore", "HTTPCodec", "NetAddress", "CNGHTTP2"],
         "Registry": [
             "Reactor", "MeshCore", "HTTPClient", "HTTPCodec", "JSONCodec", "NetAddress", "YAML", "CYAML",
         ],

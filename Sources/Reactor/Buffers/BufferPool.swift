@@ -7,6 +7,12 @@ public struct Buffer {
     public static func constant(_ text: StaticString) -> Buffer {
         Buffer(base: UnsafeMutableRawPointer(mutating: text.utf8Start), capacity: 0)
     }
+
+    /// - Parameter base: what a lease gave, with the capacity it had.
+    public init(base: UnsafeMutableRawPointer, capacity: Int) {
+        self.base = base
+        self.capacity = capacity
+    }
 }
 
 /// Buffers of two sizes for one loop. A connection leases one while bytes are pending and holds none while idle.

@@ -4,9 +4,9 @@ import Glibc
 /// One thread's event loop: edge-triggered epoll, one timer wheel, one buffer pool.
 ///
 /// A turn, in this order: wait; read the clock once; tell handlers what became ready; run what was requeued in the
-/// turn before; run deadlines that have come; release what was detached meanwhile. Nothing but a handler's own call
-/// runs between two of its steps, so handlers need no locks. Not Sendable: it is made on its own thread, and a
-/// `Mailbox` is the only door to it.
+/// turn before; run deadlines that have come; let those finish the turn that asked for it; release what was detached
+/// meanwhile. Nothing but a handler's own call runs between two of its steps, so handlers need no locks. Not Sendable:
+/// it is made on its own thread, and a `Mailbox` is the only door to it.
 public final class EventLoop {
     private let epoll: Int32
     private var table = HandleTable()
@@ -15,6 +15,7 @@ public final class EventLoop {
     private var eventCapacity = 256
     private var queued: [UInt64] = []
     private var running: [UInt64] = []
+    private var finishing: [UInt64] = []
     private var leaving: [Unmanaged<AnyObject>] = []
     private var isStopping = false
     private var nowCached: UInt64
@@ -87,6 +88,7 @@ public final class EventLoop {
         leaving.append(.fromOpaque(table.remove(handler.slot).toOpaque()))
         handler.slot = -1
         handler.isQueued = false
+        handler.isFinishing = false
     }
 
     /// Puts another handler in an attached one's place: it takes over the descriptor's events and a queued turn; the
@@ -97,8 +99,10 @@ public final class EventLoop {
         leaving.append(.fromOpaque(table.replace(old.slot, with: new).toOpaque()))
         new.slot = old.slot
         new.isQueued = old.isQueued
+        new.isFinishing = old.isFinishing
         old.slot = -1
         old.isQueued = false
+        old.isFinishing = false
     }
 
     /// Takes over a reference and releases it when no call on the object can be under way. For objects that keep
@@ -128,6 +132,13 @@ public final class EventLoop {
         queued.append(table.token(handler.slot))
     }
 
+    /// Calls the handler's `turnEnds` before the loop waits again, for what many calls of one turn have gathered.
+    public func finishTurn(with handler: Handler) {
+        guard handler.slot >= 0, !handler.isFinishing else { return }
+        handler.isFinishing = true
+        finishing.append(table.token(handler.slot))
+    }
+
     // MARK: - Turns
 
     /// Runs until `stop`.
@@ -154,11 +165,12 @@ public final class EventLoop {
         if count == eventCapacity { growEvents() }
         runQueued()
         runDeadlines()
+        finishTurn()
         releaseLeaving()
     }
 
     private func timeout() -> Int32 {
-        if !queued.isEmpty { return 0 }
+        if !queued.isEmpty || !finishing.isEmpty { return 0 }
         guard let wake = wheel.nextWakeNanoseconds else { return -1 }
         let now = MonotonicClock.nowNanoseconds()
         guard wake > now else { return 0 }
@@ -187,6 +199,21 @@ public final class EventLoop {
         }
         running.removeAll(keepingCapacity: true)
     }
+
+    private func finishTurn() {
+        var index = 0
+        // One handler's end of turn may give another something to finish. Each asks once more at the most.
+        while index < finishing.count, index < Self.endsPerTurn {
+            let handler = table.handler(finishing[index])?.takeUnretainedValue()
+            index += 1
+            guard let handler else { continue }
+            handler.isFinishing = false
+            handler.turnEnds()
+        }
+        if index == finishing.count { finishing.removeAll(keepingCapacity: true) } else { finishing.removeFirst(index) }
+    }
+
+    private static let endsPerTurn = 1 << 16
 
     /// At most this many deadlines a turn, so that timers cannot starve descriptors.
     private static let deadlinesPerTurn = 1024

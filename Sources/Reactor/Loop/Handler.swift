@@ -23,6 +23,8 @@ open class Handler {
     final var slot: Int32 = -1
     /// Whether `resume` is already queued.
     final var isQueued = false
+    /// Whether `turnEnds` is already asked for.
+    final var isFinishing = false
 
     public init() {}
 
@@ -34,4 +36,7 @@ open class Handler {
 
     /// The turn asked for with `EventLoop.requeue` has come.
     open func resume() {}
+
+    /// The present turn ends, as asked for with `EventLoop.finishTurn`.
+    open func turnEnds() {}
 }

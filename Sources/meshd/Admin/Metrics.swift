@@ -12,6 +12,7 @@ enum Metrics {
         node(state, &page)
         http(state.reports.map(\.http), &page)
         tls(state, &page)
+        http2(state.reports.map(\.http.http2), &page)
         relay(state.reports.map(\.relay), &page)
         workers(state.reports, &page)
         instances(state, &page)
@@ -89,6 +90,25 @@ enum Metrics {
         page.counter("meshd_upstream_dial_failures_total", "Dials for HTTP that failed.", sum(\.dialFailures))
         page.counter("meshd_buffers_refused_total", "Buffer leases refused at the limit.", sum(\.buffersRefused))
         latency(all, &page)
+    }
+
+    private static func http2(_ all: [HTTP2Counters], _ page: inout MetricsText) {
+        func sum(_ field: (HTTP2Counters) -> UInt64) -> Double { Double(all.reduce(0) { $0 + field($1) }) }
+        page.counter("meshd_http2_connections_total", "Client connections that speak HTTP/2.", sum(\.connections))
+        page.gauge("meshd_http2_connections", "Client connections that speak HTTP/2, open.", sum(\.connectionsOpen))
+        page.counter("meshd_http2_streams_total", "Streams that clients have opened.", sum(\.streams))
+        page.gauge("meshd_http2_streams", "Streams open.", sum(\.streamsOpen))
+        page.counter(
+            "meshd_http2_resets_total", "Streams reset, by who did it.",
+            [(["by": "client"], sum(\.resetsReceived)), (["by": "meshd"], sum(\.resetsSent))])
+        page.counter(
+            "meshd_http2_connections_ended_total", "Connections ended for what the client did, by cause.",
+            [
+                (["cause": "rapid_reset"], sum(\.rapidResets)), (["cause": "frame_flood"], sum(\.frameFloods)),
+                (["cause": "head_flood"], sum(\.headFloods)), (["cause": "timeout"], sum(\.timeouts)),
+            ])
+        page.counter(
+            "meshd_http2_protocol_errors_total", "Frames and fields that break the protocol.", sum(\.protocolErrors))
     }
 
     private static func latency(_ all: [RouterCounters], _ page: inout MetricsText) {

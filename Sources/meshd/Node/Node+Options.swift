@@ -22,6 +22,9 @@ extension Node {
         options.retries = settings.retries
         options.dialAttempts = settings.dialAttempts
         options.unknownHostStatus = settings.unknownHostStatus
+        options.http2.concurrentStreams = settings.http2ConcurrentStreams
+        options.http2.resetsPerSecond = settings.http2ResetsPerSecond
+        options.http2.controlFramesPerSecond = settings.http2ControlFramesPerSecond
         options.forwarding = forwardingOptions()
         options.sessionKey = SessionKey(secret: settings.sessionSecret ?? "")
         return options

@@ -25,7 +25,7 @@ final class AcceptGate {
     }
 
     func mayAccept() -> Bool {
-        let used = loop.handlerCount
+        let used = loop.handlerCount - http.streamsOpen
         let clients = http.connectionsOpen + relay.sessionsOpen + tls.handshakesOpen
         if isFull {
             guard used < plan.descriptorShare * 15 / 16, clients < max(1, plan.connectionLimit / 16 * 15) else {

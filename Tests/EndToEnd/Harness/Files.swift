@@ -34,9 +34,11 @@ final class TemporaryDirectory: Sendable {
 }
 
 enum TextFile {
-    static func read(_ path: String) -> String {
+    static func read(_ path: String) -> String { String(decoding: bytes(path), as: UTF8.self) }
+
+    static func bytes(_ path: String) -> [UInt8] {
         let fd = open(path, O_RDONLY | O_CLOEXEC)
-        guard fd >= 0 else { return "" }
+        guard fd >= 0 else { return [] }
         defer { close(fd) }
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 65_536)
@@ -45,15 +47,16 @@ enum TextFile {
             guard count > 0 else { break }
             bytes += piece[..<count]
         }
-        return String(decoding: bytes, as: UTF8.self)
+        return bytes
     }
 
     /// Writes in place.
-    static func write(_ text: String, to path: String) throws {
+    static func write(_ text: String, to path: String) throws { try write(bytes: Array(text.utf8), to: path) }
+
+    static func write(bytes: [UInt8], to path: String) throws {
         let fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard fd >= 0 else { throw Failure("open \(path): errno \(errno)") }
         defer { close(fd) }
-        let bytes = Array(text.utf8)
         guard Glibc.write(fd, bytes, bytes.count) == bytes.count else { throw Failure("write \(path): errno \(errno)") }
     }
 

@@ -38,7 +38,7 @@ extension RequestTable {
         .line("one empty line before", "\r\nGET / HTTP/1.1", .fine),
         .line("two empty lines before", "\r\n\r\nGET / HTTP/1.1", .fine),
         .line("empty line of bare LF before", "\nGET / HTTP/1.1", .bad),
-        RequestRow("preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", .rejected([400, 505])),
+        RequestRow("damaged preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n", .rejected([400, 505])),
         RequestRow(
             "a TLS greeting",
             bytes: [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03, 13, 10, 13, 10],

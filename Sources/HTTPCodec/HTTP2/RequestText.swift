@@ -1,0 +1,217 @@
+/// The HTTP/1.1 text of a request head, made from the fields of an HTTP/2 header block as they come.
+///
+/// The pseudo-header fields wait at the end of the memory until the first other field shows that they are complete:
+/// their order is free, that of a request line is not. Only the first fault is kept; after it nothing is written, but
+/// the octets are still counted. The text is then parsed like any other head, so this looks only at what cannot be
+/// told from the text any more.
+public struct RequestText {
+    private let base: UnsafeMutableRawPointer
+    private let limits: MessageLimits
+    private var writer: HeadWriter
+    /// Start of the pseudo-header fields' values, which end at the capacity.
+    private var tail: Int
+    private var method = ByteRange.empty
+    private var path = ByteRange.empty
+    private var authority = ByteRange.empty
+    private var tunnel = ByteRange.empty
+    private var isBegun = false
+    private var fields = 0
+    private var cookieEnd = -1
+    private var hasLength = false
+    private var hasHost = false
+    private var acceptsTrailers = false
+    private var givenOctets = 0
+    /// Why this cannot be a request.
+    public private(set) var fault: MessageError?
+    public private(set) var isHead = false
+
+    /// Octets of text so far.
+    public var count: Int { writer.count }
+
+    /// Octets of all fields as HTTP/2 counts them: 32 more for each (RFC 9113 section 6.5.2).
+    public var listOctets: Int { givenOctets }
+
+    /// - Parameter capacity: of the memory at `base`; what the target and the authority take is needed twice.
+    public init(_ base: UnsafeMutableRawPointer, capacity: Int, limits: MessageLimits) {
+        self.base = base
+        self.limits = limits
+        writer = HeadWriter(base, capacity: capacity)
+        tail = capacity
+    }
+
+    /// Takes the next field. Pseudo-header fields behind others are a fault.
+    public mutating func append(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+        givenOctets += name.count + value.count + 32
+        guard fault == nil else { return }
+        if name.first == Octets.colon {
+            fault = isBegun ? .badFieldName : keep(name, value)
+            return
+        }
+        if !isBegun { begin() }
+        guard fault == nil else { return }
+        fields += 1
+        guard fields <= limits.fields else {
+            fault = .tooManyFields
+            return
+        }
+        switch BlockField(name) {
+        case .plain: fault = writer.appendLine(name, value)
+        case .cookie: fault = appendCookie(name, value)
+        case .host: fault = checkHost(name, value)
+        case .contentLength:
+            hasLength = true
+            fault = writer.appendLine(name, value)
+        case .te: acceptsTrailers = Octets.equal(value, "trailers")
+        case .connectionSpecific: fault = .badFieldName
+        }
+    }
+
+    // MARK: - Pseudo-header fields
+
+    private mutating func keep(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> MessageError? {
+        // What waits at the end must not meet the text, which is not begun.
+        guard value.count <= tail, value.count <= limits.headBytes else {
+            return Octets.equal(name, ":path") ? .targetTooLong : .headTooLarge
+        }
+        let start = tail - value.count
+        let range = ByteRange(start, tail)
+        func isFirst(_ present: ByteRange) -> Bool { present.isEmpty && !value.isEmpty }
+        if Octets.equal(name, ":method") {
+            guard isFirst(method), value.count <= 32, value.allSatisfy({ Octets.isToken($0) }) else {
+                return .badMethod
+            }
+            method = range
+        } else if Octets.equal(name, ":path") {
+            guard isFirst(path), value.allSatisfy({ Octets.isTarget($0) }) else { return .badTarget }
+            guard value.count <= limits.targetBytes else { return .targetTooLong }
+            // Another form would name a host of its own.
+            guard value[0] == UInt8(ascii: "/") || value.count == 1 && value[0] == UInt8(ascii: "*") else {
+                return .badTarget
+            }
+            path = range
+        } else if Octets.equal(name, ":authority") {
+            guard isFirst(authority), value.count <= 261, value.allSatisfy({ Octets.isTarget($0) }) else {
+                return .badHost
+            }
+            authority = range
+        } else if Octets.equal(name, ":protocol") {
+            guard isFirst(tunnel), value.allSatisfy({ Octets.isToken($0) }) else { return .badFieldName }
+            tunnel = range
+        } else {
+            // What the scheme was is not for the client to say: the connection knows.
+            return Octets.equal(name, ":scheme") ? nil : .badFieldName
+        }
+        if let source = value.baseAddress { (base + start).copyMemory(from: source, byteCount: value.count) }
+        tail = start
+        return nil
+    }
+
+    /// Methods tell upper from lower case.
+    private func isMethod(_ name: StaticString) -> Bool {
+        let bytes = method.bytes(in: base)
+        return bytes.count == name.utf8CodeUnitCount
+            && bytes.elementsEqual(UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+    }
+
+    /// Request line and Host.
+    private mutating func begin() {
+        isBegun = true
+        guard !method.isEmpty else {
+            fault = .badMethod
+            return
+        }
+        if isMethod("CONNECT") {
+            fault = .unsupportedMethod
+            return
+        }
+        guard !path.isEmpty else {
+            fault = .badTarget
+            return
+        }
+        isHead = isMethod("HEAD")
+        // All three at most fill the memory; where the text would run into what waits, it is moved out of the way.
+        withUnsafeTemporaryAllocation(byteCount: 32 + 261, alignment: 1) { aside in
+            aside.baseAddress!.copyMemory(from: base + Int(method.start), byteCount: Int(method.count))
+            (aside.baseAddress! + 32).copyMemory(from: base + Int(authority.start), byteCount: Int(authority.count))
+            writer.append(UnsafeRawBufferPointer(rebasing: aside[..<Int(method.count)]))
+            writer.append(byte: Octets.space)
+            writer.append(base + Int(path.start), Int(path.count))
+            writer.append(" HTTP/1.1\r\n")
+            guard !authority.isEmpty else { return }
+            writer.append("host: ")
+            writer.append(UnsafeRawBufferPointer(rebasing: aside[32..<32 + Int(authority.count)]))
+            writer.append("\r\n")
+        }
+        if writer.hasOverflowed { fault = .headTooLarge }
+    }
+
+    // MARK: - Fields
+
+    /// Host may only repeat what `:authority` says (RFC 9113 section 8.3.1).
+    private mutating func checkHost(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> MessageError? {
+        guard !hasHost else { return .repeatedHost }
+        hasHost = true
+        guard !authority.isEmpty else { return writer.appendLine(name, value) }
+        // Behind the request line and "host: ".
+        let start = Int(method.count) + 1 + Int(path.count) + 11 + 6
+        guard value.count == Int(authority.count) else { return .repeatedHost }
+        for index in 0..<value.count {
+            let own = base.load(fromByteOffset: start + index, as: UInt8.self)
+            guard Octets.lowercased(own) == Octets.lowercased(value[index]) else { return .repeatedHost }
+        }
+        return nil
+    }
+
+    /// Crumbs of one Cookie field become one line again (RFC 9113 section 8.2.3).
+    private mutating func appendCookie(
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+    ) -> MessageError? {
+        guard cookieEnd >= 0 else {
+            let fault = writer.appendLine(name, value)
+            cookieEnd = writer.count - 2
+            return fault
+        }
+        guard
+            value.isEmpty
+                || Octets.isFieldValue(value.baseAddress!.assumingMemoryBound(to: UInt8.self), value.count)
+        else { return .badFieldValue }
+        let added = value.count + 2
+        guard writer.capacity - writer.count >= added else { return .headTooLarge }
+        let behind = writer.count - cookieEnd
+        // Whatever else came between moves back.
+        (base + cookieEnd + added).copyMemory(from: base + cookieEnd, byteCount: behind)
+        var crumb = HeadWriter(base, capacity: cookieEnd + added, count: cookieEnd)
+        crumb.append("; ")
+        crumb.append(value)
+        cookieEnd += added
+        writer = HeadWriter(base, capacity: writer.capacity, count: writer.count + added)
+        return nil
+    }
+
+    // MARK: - End
+
+    /// Ends the head.
+    ///
+    /// - Parameter hasBody: data or trailers follow.
+    /// - Returns: whether the body is to be rendered in chunks: nothing told how long it is.
+    public mutating func finish(hasBody: Bool) -> Bool {
+        if !isBegun, fault == nil { begin() }
+        guard fault == nil else { return false }
+        if acceptsTrailers { writer.append("te: trailers\r\n") }
+        let isChunked = hasBody && !hasLength
+        if isChunked {
+            writer.append("transfer-encoding: chunked\r\n")
+        } else if !hasBody, !hasLength, expectsBody {
+            writer.append("content-length: 0\r\n")
+        }
+        writer.append("\r\n")
+        if writer.hasOverflowed || writer.count > limits.headBytes { fault = .headTooLarge }
+        return isChunked && fault == nil
+    }
+
+    /// Methods whose requests without a length some servers refuse (RFC 9110 section 8.6).
+    private var expectsBody: Bool {
+        let text = UnsafeRawBufferPointer(start: base, count: Int(method.count))
+        return Octets.equal(text, "post") || Octets.equal(text, "put") || Octets.equal(text, "patch")
+    }
+}

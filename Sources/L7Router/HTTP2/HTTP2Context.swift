@@ -1,0 +1,66 @@
+import CNGHTTP2
+import HTTPCodec
+import Reactor
+
+/// What the HTTP/2 connections of one worker share: the rules, scratch space, streams for reuse, counts.
+final class HTTP2Context {
+    /// What one read of a connection takes at the most. All of it goes through nghttp2 at once, so one piece of memory
+    /// serves every connection.
+    static let scratchBytes = 64 << 10
+    private static let sparesKept = 1024
+
+    let rules: HTTP2Rules
+    let scratch: UnsafeMutableRawPointer
+    /// Scratch of one parse or of one header block.
+    var fields = FieldTable()
+    var responseHead = ResponseHead()
+    var vector = FieldVector()
+    var counters = HTTP2Counters()
+    private var spare: [HTTP2RequestStream] = []
+    unowned(unsafe) var newest: HTTP2Server?
+
+    init?() {
+        guard let rules = HTTP2Rules() else { return nil }
+        self.rules = rules
+        scratch = .allocate(byteCount: Self.scratchBytes, alignment: 64)
+        spare.reserveCapacity(Self.sparesKept)
+    }
+
+    deinit {
+        rules.free()
+        scratch.deallocate()
+        fields.deallocate()
+        vector.deallocate()
+    }
+
+    // MARK: - Streams
+
+    func takeStream(_ worker: HTTPWorker) -> HTTP2RequestStream { spare.popLast() ?? HTTP2RequestStream(worker) }
+
+    func giveBack(_ stream: HTTP2RequestStream) {
+        if spare.count < Self.sparesKept { spare.append(stream) }
+    }
+
+    // MARK: - Connections
+
+    func insert(_ server: HTTP2Server) {
+        server.next = newest
+        newest?.previous = server
+        newest = server
+    }
+
+    func remove(_ server: HTTP2Server) {
+        if let previous = server.previous { previous.next = server.next } else { newest = server.next }
+        server.next?.previous = server.previous
+        server.previous = nil
+        server.next = nil
+    }
+
+    func forEachServer(_ body: (HTTP2Server) -> Void) {
+        var next = newest
+        while let server = next {
+            next = server.next
+            body(server)
+        }
+    }
+}

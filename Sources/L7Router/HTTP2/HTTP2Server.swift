@@ -1,0 +1,272 @@
+import CNGHTTP2
+import HTTPCodec
+import MeshCore
+import NetAddress
+import Reactor
+
+/// A client's HTTP/2 connection.
+///
+/// Each stream is served like an HTTP/1.1 connection of its own; what is here concerns all of them: settings, limits
+/// on what costs us more than the client, and the ends: idle, drained, or thrown out.
+final class HTTP2Server: HTTP2Connection {
+    private enum Ending {
+        case none
+        /// The client knows that the end is near; what it had already sent still counts.
+        case announced
+        /// New streams are refused; the last one ends the connection.
+        case final
+    }
+
+    /// What the deadline is for.
+    private enum Wait: Equatable {
+        case nothing, output, head, idle, announced
+    }
+
+    /// What the client did that one connection may not do.
+    private enum Offence {
+        case rapidReset, frameFlood, headFlood
+    }
+
+    let peer: SocketAddress
+    let binding: PortBinding
+    let isTrusted: Bool
+    let isSecure: Bool
+    unowned(unsafe) var previous: HTTP2Server?
+    unowned(unsafe) var next: HTTP2Server?
+
+    /// The header block under way.
+    private var text: RequestText?
+    private var blockStream: HTTP2RequestStream?
+    private var isTrailerBlock = false
+    private var blockOctets = 0
+
+    /// Of the frame under way.
+    private var frameType: UInt8 = 0
+
+    private var ending = Ending.none
+    private var awaited = Wait.nothing
+    private var offence: Offence?
+    private var resets: FrameBudget
+    private var controls: FrameBudget
+    private var windowUpdates: FrameBudget
+
+    init(
+        _ transport: Transport, _ peer: SocketAddress, _ binding: PortBinding, isSecure: Bool, _ worker: HTTPWorker,
+        _ context: HTTP2Context, _ session: HTTP2Session
+    ) {
+        self.peer = peer
+        self.binding = binding
+        self.isSecure = isSecure
+        isTrusted = worker.options.forwarding.trusts(peer.ip)
+        let now = worker.loop.nowNanoseconds
+        let options = worker.options.http2
+        resets = FrameBudget(perSecond: options.resetsPerSecond, nowNanoseconds: now)
+        controls = FrameBudget(perSecond: options.controlFramesPerSecond, nowNanoseconds: now)
+        windowUpdates = FrameBudget(perSecond: options.controlFramesPerSecond, nowNanoseconds: now)
+        super.init(transport, worker, context, session)
+        context.insert(self)
+        context.counters.connections += 1
+        context.counters.connectionsOpen += 1
+    }
+
+    /// Says what this side allows, and takes what the client has already sent. The loop has the connection.
+    func start(_ received: UnsafeRawBufferPointer) {
+        let options = worker.options
+        let entries = [
+            entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.http2.concurrentStreams),
+            entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.http2.streamWindowBytes),
+            entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options.limits.headBytes),
+            // Priorities of RFC 7540 are a tree that clients can grow; nobody uses them any more.
+            entry(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1),
+        ]
+        let none = UInt8(NGHTTP2_FLAG_NONE.rawValue)
+        _ = nghttp2_submit_settings(session.handle, none, entries, entries.count)
+        _ = nghttp2_session_set_local_window_size(
+            session.handle, none, 0, Int32(clamping: options.http2.connectionWindowBytes))
+        take(received)
+        if worker.isDraining { drain() }
+    }
+
+    private func entry(_ id: nghttp2_settings_id, _ value: Int) -> nghttp2_settings_entry {
+        nghttp2_settings_entry(settings_id: Int32(id.rawValue), value: UInt32(clamping: value))
+    }
+
+    // MARK: - Frames
+
+    override func frameBegan(_ header: nghttp2_frame_hd) {
+        frameType = header.type
+        switch UInt32(header.type) {
+        case NGHTTP2_HEADERS.rawValue, NGHTTP2_CONTINUATION.rawValue: break
+        case NGHTTP2_DATA.rawValue:
+            guard header.length == 0, header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) == 0 else { break }
+            charge(&controls, .frameFlood)
+        case NGHTTP2_RST_STREAM.rawValue: charge(&resets, .rapidReset)
+        case NGHTTP2_WINDOW_UPDATE.rawValue: charge(&windowUpdates, .frameFlood)
+        // Ping, settings, priorities. Frames of unknown types are skipped unseen; they cost no more than their bytes.
+        default: charge(&controls, .frameFlood)
+        }
+    }
+
+    private func charge(_ budget: inout FrameBudget, _ offence: Offence) {
+        if !budget.take(nowNanoseconds: loop.nowNanoseconds), self.offence == nil { self.offence = offence }
+    }
+
+    /// The client has to answer it with window updates.
+    override func dataSent() { windowUpdates.give(events: 4) }
+
+    override func frameReceived(_ frame: UnsafePointer<nghttp2_frame>) {
+        let header = frame.pointee.hd
+        let endsStream = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
+        switch UInt32(header.type) {
+        case NGHTTP2_HEADERS.rawValue: headersEnded(endsStream)
+        case NGHTTP2_DATA.rawValue:
+            guard endsStream, let stream = session.stream(header.stream_id) else { return }
+            stream.endInput()
+            wake(stream, .readable)
+        case NGHTTP2_RST_STREAM.rawValue:
+            context.counters.resetsReceived += 1
+        case NGHTTP2_WINDOW_UPDATE.rawValue: windowOpened(header.stream_id)
+        case NGHTTP2_SETTINGS.rawValue: windowsChanged()
+        case NGHTTP2_PING.rawValue:
+            let isAnswer = header.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0
+            // The client has had time to hear of the end.
+            if isAnswer, ending == .announced { endFinally() }
+        default: break
+        }
+    }
+
+    /// Resets that a client provokes cost as much as its own, which are counted as frames.
+    override func streamReset() {
+        if UInt32(frameType) != NGHTTP2_RST_STREAM.rawValue { charge(&resets, .rapidReset) }
+    }
+
+    override func headersBegan(_ id: Int32, _ category: nghttp2_headers_category) {
+        blockOctets = 0
+        if category == NGHTTP2_HCAT_REQUEST {
+            isTrailerBlock = false
+            let stream = context.takeStream(worker)
+            stream.begin(self, id)
+            blockStream = stream
+            guard let memory = stream.openText(loop.buffers) else { return session.reset(id, NGHTTP2_REFUSED_STREAM) }
+            text = RequestText(memory, capacity: BlockQueue.blockBytes, limits: worker.options.limits)
+        } else {
+            isTrailerBlock = true
+            blockStream = session.stream(id) as? HTTP2RequestStream
+            text = nil
+        }
+        armDeadline()
+    }
+
+    override func fieldReceived(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
+        blockOctets += name.count + value.count + 32
+        // A head that is somewhat too large gets an answer; one that means to be a burden does not.
+        if blockOctets > worker.options.http2.headFloodBytes {
+            offence = offence ?? .headFlood
+            return false
+        }
+        guard blockStream?.isLive ?? true else { return true }
+        if isTrailerBlock { return blockStream?.appendTrailer(name, value, loop.buffers) ?? true }
+        text?.append(name, value)
+        return true
+    }
+
+    private func headersEnded(_ endsStream: Bool) {
+        defer {
+            text = nil
+            blockStream = nil
+        }
+        guard let stream = blockStream, stream.isLive else { return }
+        if isTrailerBlock {
+            stream.endInput()
+            return wake(stream, .readable)
+        }
+        if endsStream { stream.endInput() }
+        guard var text else { return }
+        stream.headCompleted(&text, hasBody: !endsStream)
+    }
+
+    // MARK: - Offences
+
+    override func inputTaken() {
+        guard let offence, !isBroken else { return }
+        self.offence = nil
+        switch offence {
+        case .rapidReset: context.counters.rapidResets += 1
+        case .frameFlood: context.counters.frameFloods += 1
+        case .headFlood: context.counters.headFloods += 1
+        }
+        session.terminate(NGHTTP2_ENHANCE_YOUR_CALM)
+    }
+
+    // MARK: - Time
+
+    override func armDeadline() {
+        guard !isLingering else { return }
+        let wanted: Wait =
+            if !isWritable { .output } else if blockStream != nil { .head } else if ending == .announced {
+                .announced
+            } else if openStreams == 0 { .idle } else { .nothing }
+        // A head's time is for the whole of it, and so is that of the client's answer.
+        guard wanted != awaited else { return }
+        awaited = wanted
+        let options = worker.options
+        switch wanted {
+        case .nothing: loop.clearDeadline(self)
+        case .output: loop.setDeadline(self, after: options.bodyTimeout)
+        case .head: loop.setDeadline(self, after: options.headTimeout)
+        case .idle: loop.setDeadline(self, after: options.idleTimeout)
+        case .announced: loop.setDeadline(self, after: Self.announceNanoseconds)
+        }
+    }
+
+    /// Some of the output has gone: its time begins again.
+    override func outputBlocked() {
+        awaited = .nothing
+        armDeadline()
+    }
+
+    override func deadlineReached() {
+        guard isOpen else { return }
+        let reached = awaited
+        awaited = .nothing
+        if isLingering { return close() }
+        switch reached {
+        case .output:
+            context.counters.timeouts += 1
+            close()
+        case .head:
+            context.counters.timeouts += 1
+            session.terminate(NGHTTP2_ENHANCE_YOUR_CALM)
+        case .idle: session.terminate(NGHTTP2_NO_ERROR)
+        case .announced: endFinally()
+        case .nothing: break
+        }
+        scheduleTurnEnd()
+    }
+
+    // MARK: - End
+
+    /// How long a client that answers no ping may go on sending requests that it may think wanted.
+    private static let announceNanoseconds: UInt64 = 1_000_000_000
+
+    /// Ends in order: the client first hears that it should send nothing new, then up to where it was heard
+    /// (RFC 9113 section 6.8).
+    func drain() {
+        guard isOpen, ending == .none, !isLingering else { return }
+        ending = .announced
+        session.announceEnd()
+        scheduleTurnEnd()
+    }
+
+    private func endFinally() {
+        ending = .final
+        session.goAway()
+        scheduleTurnEnd()
+    }
+
+    override func ended() {
+        context.counters.connectionsOpen -= 1
+        context.remove(self)
+        worker.clientClosed()
+    }
+}

@@ -1,0 +1,86 @@
+import CNGHTTP2
+import Reactor
+
+/// An nghttp2 session: frames, header compression, stream states and flow control (RFC 9113, RFC 7541). Memory in,
+/// memory out; the owner hears of what came through the callbacks and frees the session once.
+struct HTTP2Session {
+    let handle: OpaquePointer
+
+    /// nghttp2's memory is short where this is `nil`.
+    static func server(_ rules: HTTP2Rules) -> HTTP2Session? {
+        var handle: OpaquePointer?
+        guard nghttp2_session_server_new2(&handle, rules.callbacks, nil, rules.options) == 0 else { return nil }
+        return handle.map { HTTP2Session(handle: $0) }
+    }
+
+    /// Who hears of what comes.
+    func setOwner(_ owner: HTTP2Connection) {
+        nghttp2_session_set_user_data(handle, Unmanaged.passUnretained(owner).toOpaque())
+    }
+
+    func free() { nghttp2_session_del(handle) }
+
+    // MARK: Bytes
+
+    /// `false`: the session is beyond repair.
+    func receive(_ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+        nghttp2_session_mem_recv(handle, bytes.assumingMemoryBound(to: UInt8.self), count) == count
+    }
+
+    /// The next bytes to send, valid until the next call: empty when there are none, `nil` beyond repair.
+    func nextBytes() -> UnsafeRawBufferPointer? {
+        var start: UnsafePointer<UInt8>?
+        let count = nghttp2_session_mem_send(handle, &start)
+        return count < 0 ? nil : UnsafeRawBufferPointer(start: start, count: count)
+    }
+
+    /// Whether anything can still come or go.
+    var isAlive: Bool { nghttp2_session_want_read(handle) != 0 || nghttp2_session_want_write(handle) != 0 }
+    var wantsToWrite: Bool { nghttp2_session_want_write(handle) != 0 }
+    /// Frames that wait to be sent.
+    var queuedFrames: Int { nghttp2_session_get_outbound_queue_size(handle) }
+
+    // MARK: Streams
+
+    func stream(_ id: Int32) -> HTTP2Stream? {
+        guard let user = nghttp2_session_get_stream_user_data(handle, id) else { return nil }
+        return Unmanaged<HTTP2Stream>.fromOpaque(user).takeUnretainedValue()
+    }
+
+    func setStream(_ id: Int32, _ stream: HTTP2Stream?) {
+        let user = stream.map { Unmanaged.passUnretained($0).toOpaque() }
+        _ = nghttp2_session_set_stream_user_data(handle, id, user)
+    }
+
+    /// Octets the peer still takes: of one stream, and of all together.
+    func window(_ id: Int32) -> Int { Int(nghttp2_session_get_stream_remote_window_size(handle, id)) }
+    var window: Int { Int(nghttp2_session_get_remote_window_size(handle)) }
+
+    /// Lets the peer send as much again.
+    func consume(_ id: Int32, _ count: Int) { _ = nghttp2_session_consume(handle, id, count) }
+    func consumeConnection(_ count: Int) { _ = nghttp2_session_consume_connection(handle, count) }
+
+    func resumeData(_ id: Int32) { _ = nghttp2_session_resume_data(handle, id) }
+
+    func reset(_ id: Int32, _ code: nghttp2_error_code) {
+        _ = nghttp2_submit_rst_stream(handle, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, code.rawValue)
+    }
+
+    // MARK: Connection
+
+    /// Announces that no new streams are wanted; those on their way are still taken.
+    func announceEnd() {
+        _ = nghttp2_submit_shutdown_notice(handle)
+        _ = nghttp2_submit_ping(handle, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
+    }
+
+    /// Takes no new streams; those begun may finish.
+    func goAway() {
+        let last = nghttp2_session_get_last_proc_stream_id(handle)
+        _ = nghttp2_submit_goaway(
+            handle, UInt8(NGHTTP2_FLAG_NONE.rawValue), last, NGHTTP2_NO_ERROR.rawValue, nil, 0)
+    }
+
+    /// Ends everything with this code.
+    func terminate(_ code: nghttp2_error_code) { _ = nghttp2_session_terminate_session(handle, code.rawValue) }
+}

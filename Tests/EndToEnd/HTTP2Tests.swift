@@ -1,0 +1,180 @@
+import Glibc
+import Testing
+
+/// HTTP/2 of clients, in clear with prior knowledge: single frames from python3-h2, whole clients beside it.
+@Suite struct HTTP2Tests {
+    /// Instances' answers by path.
+    static func behaviour(_ held: Gate = Gate(), _ arrived: Counter = Counter()) -> HTTPInstance.Behaviour {
+        { exchange in
+            switch exchange.target {
+            case "/trailers":
+                try exchange.readBody()
+                try exchange.connection.send(
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nans\r\n3\r\nwer\r\n0\r\n"
+                        + "grpc-status: 0\r\nConnection: x\r\n\r\n")
+            case "/interim":
+                try exchange.connection.send("HTTP/1.1 100 Continue\r\n\r\n")
+                try exchange.readBody()
+                try exchange.answer()
+            case "/cut":
+                try exchange.connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
+                return .close
+            case "/early":
+                try exchange.answer(text: "no")
+                return .close
+            case "/held":
+                arrived.add()
+                held.wait()
+                try exchange.answer(text: exchange.instance)
+            case "/large": try exchange.answer(body: Pattern.bytes(4 << 20))
+            case "/empty": try exchange.connection.send("HTTP/1.1 204 No Content\r\n\r\n")
+            case "/unread":
+                held.wait()
+                return .close
+            default:
+                try exchange.readBody()
+                try exchange.answer(text: exchange.instance)
+            }
+            return .keep
+        }
+    }
+
+    private func start(_ name: String, _ mesh: MeshProcess, _ argument: String = "") throws -> ChildProcess {
+        try PythonProgram.start(
+            "http2_cases.py", [String(mesh.http), Web.host, name, argument],
+            files: "\(mesh.directory.path)/case-\(name)")
+    }
+
+    private func finish(_ child: ChildProcess) throws {
+        let status = try child.waitExit(within: 40)
+        try demandEqual(status, 0, "exit of the case: \(child.errors)")
+        try demandEqual(child.output.split(separator: "\n").last, "done", "last line")
+    }
+
+    @Test(arguments: [
+        "bytewise", "almost_preface", "many_streams", "trailers", "interim", "refused_fields", "refused_requests",
+        "cut_body", "early_answer", "slow_reader",
+    ])
+    func frames(name: String) throws {
+        try Web.with(Self.behaviour()) { mesh, instance in
+            try finish(try start(name, mesh))
+            try demandEqual(instance.malformed, [], "what the instance could not read")
+            switch name {
+            case "trailers":
+                let request = try #require(instance.requests.first)
+                try demandEqual(String(decoding: request.body, as: UTF8.self), "body", "request body")
+                try demandEqual(request.trailers.map(\.name), ["x-sum", "x-more"], "request trailers")
+                try demandEqual(request.head["TE"], "trailers", "TE")
+            case "refused_fields": try demandEqual(instance.requests.count, 0, "requests at the instance")
+            case "many_streams":
+                let agent = instance.requests.first?.head["Host"]
+                try demandEqual(agent, Web.host, "Host")
+                try demandEqual(try mesh.metric("meshd_http_connections_total"), 1, "one connection")
+                try demandEqual(try mesh.metric("meshd_http2_streams_total"), 100, "streams")
+            default: break
+            }
+            try eventually("no stream is left") { try mesh.metric("meshd_http2_streams") == 0 }
+            try eventually("no buffer is left") { try mesh.metric("meshd_worker_buffer_bytes") == 0 }
+        }
+    }
+
+    /// What one client may not do, and what it is told: `ENHANCE_YOUR_CALM`, or the protocol's own error.
+    @Test(arguments: [
+        ("rapid_reset", "rapid_reset"), ("provoked_resets", "rapid_reset"), ("ping_flood", "frame_flood"),
+        ("settings_flood", "frame_flood"), ("priority_flood", "frame_flood"),
+        ("empty_data_flood", "frame_flood"), ("window_flood", "frame_flood"), ("window_overflow", ""),
+        ("continuation_flood", ""), ("head_bomb", "head_flood"), ("garbage", ""), ("head_stall", "timeout"),
+    ])
+    func abuse(name: String, cause: String) throws {
+        let flags = ["--head-timeout-seconds", "0.5"]
+        try Web.with(Self.behaviour(), flags) { mesh, _ in
+            try finish(try start(name, mesh))
+            if !cause.isEmpty {
+                try eventually("\(cause) is counted") {
+                    try mesh.adminGet("/metrics").text.contains(
+                        "meshd_http2_connections_ended_total{cause=\"\(cause)\"} 1")
+                }
+            }
+            try demandEqual(try mesh.get(Web.host).text, "web", "others are served")
+            try eventually("nothing is left") {
+                try mesh.metric("meshd_http2_connections") == 0 && mesh.metric("meshd_worker_buffer_bytes") == 0
+            }
+        }
+    }
+
+    @Test func resetsStarveNobody() throws {
+        let instance = try HTTPInstance("web", Self.behaviour())
+        try Web.with([instance], workers: 1) { mesh in
+            let stop = mesh.directory.path + "/stop"
+            let flood = try start("reset_flood", mesh, stop)
+            try eventually("the flood has begun") { try mesh.metric("meshd_http2_resets_total") ?? 0 > 1_000 }
+            let before = try mesh.residentKiB()
+            for _ in 0..<200 { try demandEqual(try mesh.get(Web.host).text, "web", "another client") }
+            try eventually("tens of thousands") { try mesh.metric("meshd_http2_resets_total") ?? 0 > 20_000 }
+            let grown = try mesh.residentKiB() - before
+            try demand(grown < 8 << 10, "memory grew by \(grown) KiB")
+            try TextFile.write("", to: stop)
+            try finish(flood)
+        }
+    }
+
+    @Test func aCancelledStreamEndsItsExchange() throws {
+        let gate = Gate()
+        defer { gate.open() }
+        let arrived = Counter()
+        try Web.with(Self.behaviour(gate, arrived)) { mesh, _ in
+            let go = mesh.directory.path + "/go"
+            let child = try start("cancel", mesh, go)
+            try eventually("the request is at the instance") { arrived.value == 1 }
+            try TextFile.write("", to: go)
+            try finish(child)
+            try eventually("counted") { try mesh.metric("meshd_http_client_aborts_total") == 1 }
+        }
+    }
+
+    @Test func bodiesThatNobodyTakesStopNoOther() throws {
+        let gate = Gate()
+        defer { gate.open() }
+        try Web.with(Self.behaviour(gate)) { mesh, _ in
+            try finish(try start("slow_writer", mesh))
+            let buffers = try mesh.metric("meshd_worker_buffer_bytes") ?? 0
+            try demand(Int(buffers) < 4 << 20, "\(buffers) bytes in buffers")
+        }
+    }
+
+    @Test func aWindowThatStaysShutIsATimeout() throws {
+        try Web.with(Self.behaviour(), ["--body-timeout-seconds", "0.5"]) { mesh, _ in
+            try finish(try start("zero_window", mesh))
+            try demandEqual(try mesh.metric("meshd_http_timeouts_total"), 1, "timeouts")
+        }
+    }
+
+    @Test func streamsBeyondTheLimitAreRefused() throws {
+        let gate = Gate()
+        defer { gate.open() }
+        try Web.with(Self.behaviour(gate), ["--http2-concurrent-streams", "10"]) { mesh, _ in
+            try finish(try start("too_many", mesh, "10"))
+        }
+    }
+
+    @Test func idleConnectionsEndInOrder() throws {
+        try Web.with(Self.behaviour(), ["--idle-timeout-seconds", "0.3"]) { mesh, _ in
+            try finish(try start("idle", mesh))
+        }
+    }
+
+    @Test func aDrainTellsTwiceAndFinishesWhatIsInFlight() throws {
+        let gate = Gate()
+        defer { gate.open() }
+        let arrived = Counter()
+        try Web.with(Self.behaviour(gate, arrived)) { mesh, _ in
+            let child = try start("drained", mesh)
+            try eventually("the request is at the instance") { arrived.value == 1 }
+            mesh.child.signal(SIGTERM)
+            try eventually("the client has heard both") { child.output.contains("told") }
+            gate.open()
+            try finish(child)
+            try demandEqual(try mesh.child.waitExit(), 0, "exit status")
+        }
+    }
+}
