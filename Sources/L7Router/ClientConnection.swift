@@ -88,6 +88,8 @@ final class ClientConnection: Handler {
 
     /// Takes over from a handshake that has heard events before.
     func begin(isReadable: Bool, sawPeerClose: Bool) {
+        // What ALPN did not agree on is not spoken (RFC 9113 section 3.2).
+        mayBeHTTP2 = false
         (self.isReadable, self.sawPeerClose) = (isReadable || sawPeerClose, sawPeerClose)
         if self.isReadable { processInput() }
     }

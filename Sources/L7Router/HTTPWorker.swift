@@ -61,11 +61,17 @@ public final class HTTPWorker {
         _ layer: TLSLayer, _ peer: SocketAddress, _ binding: PortBinding, replacing handshake: Handler,
         sawPeerClose: Bool
     ) {
-        let connection = ClientConnection(Transport(layer, over: layer.socket), peer, binding, self)
+        let transport = Transport(layer, over: layer.socket)
+        counters.connectionsAccepted += 1
+        if layer.negotiatesHTTP2 {
+            return serveHTTP2(
+                transport, peer, binding, replacing: handshake, isSecure: true,
+                isReadable: layer.mayHaveBytes || sawPeerClose)
+        }
+        let connection = ClientConnection(transport, peer, binding, self)
         connection.isSecure = true
         connection.certificate = layer.peerCertificate.map(ClientCertificateFields.lines) ?? []
         loop.handOver(from: handshake, to: connection)
-        counters.connectionsAccepted += 1
         loop.setDeadline(connection, after: options.headTimeout)
         connection.begin(isReadable: layer.mayHaveBytes, sawPeerClose: sawPeerClose)
     }

@@ -57,6 +57,28 @@ import Testing
         }
     }
 
+    @Test func overTLSByALPN() throws {
+        let instance = try HTTPInstance("web", Behave.echoBody)
+        let secure = try SecureMesh(Catalogue([.web("web", Web.host, [instance])])) {
+            try OpenSSL.pair($0, "web", [Web.host])
+        }
+        let body = Pattern.bytes(5_000_000)
+        let file = "\(secure.mesh.directory.path)/body"
+        try TextFile.write(bytes: body, to: file)
+        let got = try secure.curl(
+            Web.host, "/", ["--http2", "--data-binary", "@\(file)", "-o", "\(file).got", "-w", "%{http_version}"])
+        try demandEqual(got.output, "2", "protocol")
+        try demand(TextFile.bytes("\(file).got") == body, "echo")
+        try demandEqual(instance.requests.last?.head["X-Forwarded-Proto"], "https", "X-Forwarded-Proto")
+        let output = try run(
+            "h2load",
+            [
+                "-n", "2000", "-c", "4", "-m", "16", "-H", ":authority: \(Web.host)",
+                "https://127.0.0.1:\(secure.port)/",
+            ], secure.mesh)
+        try demand(output.contains("status codes: 2000 2xx"), output)
+    }
+
     @Test func nghttpAndH2load() throws {
         try Web.with(Behave.named) { mesh, _ in
             let url = "http://127.0.0.1:\(mesh.http)/"

@@ -78,7 +78,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [("http/1.1", "http/1.1"), ("h9,http/1.1", "http/1.1")])
+    @Test(arguments: [
+        ("http/1.1", "http/1.1"), ("h9,http/1.1", "http/1.1"), ("http/1.1,h2", "h2"),
+    ])
     func protocolsAreAgreedOn(offered: String, chosen: String) throws {
         try SecureMesh.with { secure in
             try demandEqual(try secure.python("alpn", ["web.example", offered]), chosen, "ALPN")

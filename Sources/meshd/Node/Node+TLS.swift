@@ -13,6 +13,7 @@ extension Node {
     func certificateSetup() throws -> CertificateKeeper.Setup {
         let tls = settings.tls
         var policy = TLSPolicy()
+        policy.offersHTTP2 = true
         policy.minimum = tls.minimum == .v12 ? .tls12 : .tls13
         policy.ciphers = tls.ciphers
         policy.suites = tls.cipherSuites
