@@ -28,6 +28,8 @@ public struct Settings: Sendable, Equatable {
     public var stateDirectory: String?
     /// Key of session cookies, the same on all nodes.
     public var sessionSecret: String?
+    /// How long instances stay that a registry loses all at once; 0: not at all.
+    public var registryEmptyHoldSeconds = 30.0
     public var logLevel = LogLevel.info
     public var accessLog = AccessLog.none
 

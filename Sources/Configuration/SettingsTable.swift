@@ -27,7 +27,11 @@ enum SettingsTable {
         [
             Setting(
                 "registry", .texts(\.registries, limit: 32),
-                "Where services and instances are announced: `file:PATH`. Several are merged by service name."),
+                "Where services and instances are announced: `file:PATH`, `etcd://HOST:PORT/PREFIX`. Several are "
+                    + "merged by service name."),
+            Setting(
+                "registry-empty-hold-seconds", .seconds(\.registryEmptyHoldSeconds, 0...86_400), unit: "s",
+                "How long instances stay in force that an etcd registry loses all at once; 0: not at all."),
             Setting("http", .endpoint(\.http), "Web listener: Host and path choose the service. None: no web routing."),
             Setting(
                 "publish-address", .ip(\.publishAddress), default: "::, or 0.0.0.0 where the system has no IPv6",

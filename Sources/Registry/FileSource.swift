@@ -5,7 +5,7 @@ public import Reactor
 ///
 /// A file that cannot be read or parsed never changes what was announced: the last good content stays in force and
 /// the problem is told. A file that has vanished is such a problem, not an empty catalogue.
-public final class FileSource {
+public final class FileSource: CatalogueSource {
     /// What the source tells its holder, on the loop's thread.
     public struct Callbacks {
         /// The file's whole content as a `reset`; the first time before `init` returns.

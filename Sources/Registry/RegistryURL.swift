@@ -2,6 +2,8 @@
 public enum RegistryURL: Hashable, Sendable, CustomStringConvertible {
     /// `file:PATH`, a Compose file.
     case file(path: String)
+    /// Keys below a prefix of an etcd cluster.
+    case etcd(EtcdURL)
 
     /// Why a text names no registry this version can watch.
     public struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
@@ -9,18 +11,23 @@ public enum RegistryURL: Hashable, Sendable, CustomStringConvertible {
         public var description: String { message }
     }
 
-    private static let laterSchemes: Set<String> = ["etcd", "docker", "swarm", "zookeeper", "consul", "dns"]
+    private static let laterSchemes: Set<String> = ["docker", "swarm", "zookeeper", "consul", "dns"]
 
-    /// Reads `file:PATH` or `file:///PATH`.
+    /// Reads `file:PATH`, `file:///PATH`, or `etcd://` as `EtcdURL` says.
     public init(_ text: String) throws(Problem) {
         guard let colon = text.firstIndex(of: ":") else {
             throw Problem(message: "\(OneLine.quoted(text)) has no scheme; a file is written file:PATH")
         }
         let scheme = text[..<colon].lowercased()
         let rest = text[text.index(after: colon)...]
+        if scheme == "etcd" {
+            self = .etcd(try EtcdURL(rest: rest))
+            return
+        }
+        guard scheme != "etcds" else { throw Problem(message: "etcd over TLS is not supported yet; use etcd://") }
         guard scheme == "file" else {
             let reason = Self.laterSchemes.contains(scheme) ? "is not supported in this version" : "is not known"
-            throw Problem(message: "registry scheme \(OneLine.quoted(scheme)) \(reason); use file:PATH")
+            throw Problem(message: "registry scheme \(OneLine.quoted(scheme)) \(reason); use file:PATH or etcd://")
         }
         if rest.hasPrefix("//"), !rest.hasPrefix("///") {
             throw Problem(message: "\(OneLine.quoted(text)) names a host; write file:PATH or file:///PATH")
@@ -36,6 +43,7 @@ public enum RegistryURL: Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .file(let path): "file:\(path)"
+        case .etcd(let url): url.description
         }
     }
 }

@@ -46,7 +46,7 @@ import Testing
         ("dns-upstream", "1.1.1.1:53"), ("log-level", "debug"), ("access-log", "stdout"), ("grace-seconds", "1.5"),
         ("head-timeout-seconds", "1"), ("body-timeout-seconds", "2"), ("connect-timeout-seconds", "0.25"),
         ("response-timeout-seconds", "4"), ("idle-timeout-seconds", "5"), ("upstream-idle-timeout-seconds", "6"),
-        ("tcp-idle-timeout-seconds", "7"), ("tunnel-idle-timeout-seconds", "8"),
+        ("registry-empty-hold-seconds", "9"), ("tcp-idle-timeout-seconds", "7"), ("tunnel-idle-timeout-seconds", "8"),
         ("max-head-bytes", "2048"), ("max-headers", "64"), ("retries", "0"),
         ("dial-attempts", "1"), ("serve-local-names", "true"), ("unknown-host-status", "503"),
         ("forwarding-headers", "both"), ("trusted-proxies", "10.0.0.0/8"), ("request-id-to-client", "true"),
@@ -97,6 +97,7 @@ import Testing
         (settings.trustedProxies, settings.tellsClientRequestID) = ([IPNetwork("10.0.0.0/8")].compactMap { $0 }, true)
         (settings.http2ConcurrentStreams, settings.http2ResetsPerSecond) = (7, 8)
         settings.http2ControlFramesPerSecond = 9
+        settings.registryEmptyHoldSeconds = 9
         return settings
     }
 

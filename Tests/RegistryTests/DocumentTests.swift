@@ -119,7 +119,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("etcd://h:2379/mesh", "not supported in this version"), ("docker:///var/run/docker.sock", "not supported"),
+        ("etcds://h:2379/mesh", "not supported yet"), ("etcd:h", "write etcd://"),
+        ("docker:///var/run/docker.sock", "not supported"),
         ("swarm:///x", "not supported"), ("zookeeper://h", "not supported"), ("consul://h", "not supported"),
         ("dns://h:53/x", "not supported"), ("nacos://h", "not known"), ("services.yaml", "no scheme"),
         ("file:", "names no file"), ("file:dir/", "names no file"), ("file://host/x", "names a host"),

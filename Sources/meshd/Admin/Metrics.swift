@@ -3,6 +3,7 @@ import HealthProber
 import L4Proxy
 import L7Router
 import MeshCore
+import Registry
 import Reactor
 
 /// The metrics page (Prometheus text exposition format 0.0.4). Every metric's name is here and nowhere else.
@@ -168,6 +169,24 @@ enum Metrics {
         page.gauge(
             "meshd_registry_age_seconds", "Seconds since the last good state.",
             each { source in source.lastEventNanoseconds.map { Double(state.nowNanoseconds &- $0) / 1e9 } ?? -1 })
+        etcd(state.sources.compactMap(\.etcd), &page)
+    }
+
+    private static func etcd(_ sources: [EtcdSource], _ page: inout MetricsText) {
+        func each(_ field: (EtcdSource.Counters) -> Double) -> [([String: String], Double)] {
+            sources.map { (["registry": $0.name], field($0.counters)) }
+        }
+        page.gauge("meshd_etcd_revision", "Revision up to which everything is known.", each { Double($0.revision) })
+        page.counter("meshd_etcd_reads_total", "Whole readings of the prefix.", each { Double($0.reads) })
+        page.counter("meshd_etcd_watches_total", "Watches begun.", each { Double($0.watches) })
+        page.counter("meshd_etcd_failures_total", "Attempts that failed.", each { Double($0.failures) })
+        page.counter("meshd_etcd_changes_total", "Changes of keys taken in.", each { Double($0.changes) })
+        page.gauge(
+            "meshd_etcd_malformed_entries", "Keys that cannot be read; status names them.",
+            each { Double($0.malformedEntries) })
+        page.gauge(
+            "meshd_etcd_held_instances", "Instances in force that etcd lost all at once.",
+            each { Double($0.heldInstances) })
     }
 
     private static func probes(_ state: NodeState, _ page: inout MetricsText) {

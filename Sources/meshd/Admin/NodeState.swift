@@ -2,6 +2,7 @@ import AliasDNS
 import HealthProber
 import MeshCore
 import Reactor
+import Registry
 
 /// How a source stands: when it was last heard, and what is wrong with it.
 struct SourceStatus {
@@ -10,6 +11,8 @@ struct SourceStatus {
     var problem: String?
     var events = 0
     var failures = 0
+    /// Where the source is etcd.
+    var etcd: EtcdSource?
 }
 
 /// What the admin pages show, taken at one moment on the control loop.

@@ -2,6 +2,7 @@ import L4Proxy
 import L7Router
 import MeshCore
 import NetAddress
+import Registry
 
 /// `meshd status`: the node as JSON and as text.
 enum StatusPage {
@@ -29,14 +30,37 @@ enum StatusPage {
     }
 
     private static func registry(_ source: SourceStatus, _ state: NodeState) -> JSON {
-        .object([
-            ("name", .string(source.name)),
-            (
-                "ageSeconds",
-                source.lastEventNanoseconds.map { .double(Double(state.nowNanoseconds &- $0) / 1e9) } ?? .null
-            ),
-            ("problem", .optional(source.problem)), ("events", .int(source.events)),
-        ])
+        .object(
+            [
+                ("name", .string(source.name)),
+                (
+                    "ageSeconds",
+                    source.lastEventNanoseconds.map { .double(Double(state.nowNanoseconds &- $0) / 1e9) } ?? .null
+                ),
+                ("problem", .optional(source.problem)), ("events", .int(source.events)),
+            ] + (source.etcd.map(etcd) ?? []))
+    }
+
+    /// Malformed entries that are named; the metrics have their number.
+    private static let malformedLimit = 20
+
+    private static func etcd(_ source: EtcdSource) -> [(String, JSON)] {
+        [
+            ("endpoint", .string(source.endpoint)), ("revision", .int(Int(source.counters.revision))),
+            ("heldInstances", .int(source.counters.heldInstances)),
+            ("malformedEntries", .int(source.counters.malformedEntries)),
+            ("malformed", .array(source.malformedEntries(limit: malformedLimit).map { .string($0) })),
+        ]
+    }
+
+    private static func etcdLines(_ source: EtcdSource) -> [String] {
+        var lines = ["  member \(source.endpoint), revision \(source.counters.revision)"]
+        if source.counters.heldInstances > 0 {
+            lines.append("  held in force: \(source.counters.heldInstances) instances that went all at once")
+        }
+        lines += source.malformedEntries(limit: malformedLimit).map { "  malformed: \($0)" }
+        let more = source.counters.malformedEntries - malformedLimit
+        return more > 0 ? lines + ["  malformed: \(more) more"] : lines
     }
 
     private static func services(_ state: NodeState) -> [JSON] {
@@ -116,6 +140,7 @@ enum StatusPage {
                 source.lastEventNanoseconds.map { "\((state.nowNanoseconds &- $0) / 1_000_000_000) s old" }
                 ?? "not read yet"
             lines.append("registry \(source.name): \(age)" + (source.problem.map { ", FAILED: \($0)" } ?? ""))
+            if let etcd = source.etcd { lines += etcdLines(etcd) }
         }
         lines += control.problems.map { "problem: \($0)" }
         let inFlight = state.inFlightByInstance()

@@ -8,6 +8,8 @@ enum Commands {
 
           run [--config FILE] [--registry URL]... [--FLAG VALUE]...   serve
           demo [--once]                    a catalogue, instances and the mesh on loopback, with what to try
+          announce SERVICE ADDRESS[:PORT] --registry URL [--label NAME=VALUE]... [--ttl 10s]
+                                           hold an instance in etcd as long as this runs
           check [--config FILE] [--routing-domain DOMAIN] [--admin WHERE] FILE
                                            validate a catalogue or a configuration; with WHERE also whether the meshd
                                            there could follow its weights
@@ -33,6 +35,7 @@ enum Commands {
         switch arguments.first {
         case "run": return RunCommand.run(rest)
         case "demo": return DemoCommand.run(rest)
+        case "announce": return AnnounceCommand.run(rest)
         case "check": return CheckCommand.run(rest)
         case "status": return StatusCommand.run(rest)
         case "explain": return ExplainCommand.run(rest)

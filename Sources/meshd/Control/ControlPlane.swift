@@ -13,6 +13,7 @@ final class ControlPlane: Handler {
 
     let loop: EventLoop
     let workers: [Mailbox<WorkerMessage>]
+    private let sources: [String]
     private(set) var catalogue: Catalogue
     private(set) var compiler: SnapshotCompiler
     private(set) var prober: HealthProber!
@@ -49,6 +50,7 @@ final class ControlPlane: Handler {
     ) {
         self.loop = loop
         self.workers = workers
+        self.sources = sources
         catalogue = Catalogue(sources: sources)
         compiler = SnapshotCompiler(options: options)
         compiler.restore(vips: vips)
@@ -70,16 +72,29 @@ final class ControlPlane: Handler {
 
     /// True once every worker routes by a snapshot that has heard of every source.
     private(set) var isReady = false
+    /// The first generation that knows what every source says.
+    private var readyGeneration: UInt64?
 
     // MARK: - Events
 
     func apply(_ event: SourceEvent) {
         let touched = catalogue.apply(event)
+        defer { noteReadiness() }
         for name in touched {
             if let entry = catalogue.entries[name] { prober.update(entry) } else { prober.remove(service: name) }
         }
         self.touched(touched)
         markDirty(touched)
+    }
+
+    /// Finds the generation that knows what every source says, and whether all workers have it.
+    private func noteReadiness() {
+        guard !isReady, snapshot.generation > 0, sources.allSatisfy({ catalogue.hasHeard(from: $0) }) else { return }
+        let wanted = readyGeneration ?? (dirty.isEmpty ? snapshot.generation : snapshot.generation + 1)
+        readyGeneration = wanted
+        guard installed.allSatisfy({ $0 >= wanted }) else { return }
+        isReady = true
+        Log.info("ready", ["generation": "\(wanted)", "services": "\(catalogue.entries.count)"])
     }
 
     private func flipped(_ key: InstanceKey, _ from: InstanceState, _ to: InstanceState, _ cause: String?) {
@@ -198,10 +213,7 @@ final class ControlPlane: Handler {
         for failure in workerFailures.joined() { listenerFailures[failure.address] = failure }
         for failure in failures where warned.insert(failure).inserted { warn(failure) }
         scheduleListenerRetry()
-        if !isReady, installed.allSatisfy({ $0 > 0 }) {
-            isReady = true
-            Log.info("ready", ["generation": "\(generation)", "services": "\(catalogue.entries.count)"])
-        }
+        noteReadiness()
     }
 
     /// Everything that could not be had, for `status`.

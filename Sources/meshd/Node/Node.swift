@@ -15,8 +15,8 @@ final class Node {
     let control: ControlPlane
     private let reports: Reports
     private let inboxes: [Mailbox<WorkerMessage>]
-    private var sources: [FileSource] = []
-    private var sourceStatus: [SourceStatus] = []
+    var sources: [any CatalogueSource] = []
+    var sourceStatus: [SourceStatus] = []
     private var dns: AliasDNSServer?
     private(set) var admin: AdminServer?
     private var state: StateDirectory?
@@ -111,16 +111,17 @@ final class Node {
                         event: { [unowned self] in received($0, from: index) },
                         problem: { [unowned self] in problem($0, with: index) },
                         warning: { Log.warning("catalogue", ["warning": $0.description]) })))
+        case .etcd(let url): openEtcd(url, index)
         }
     }
 
-    private func received(_ event: SourceEvent, from index: Int) {
+    func received(_ event: SourceEvent, from index: Int) {
         sourceStatus[index].lastEventNanoseconds = loop.nowNanoseconds
         sourceStatus[index].events += 1
         control.apply(event)
     }
 
-    private func problem(_ problem: CatalogueProblem?, with index: Int) {
+    func problem(_ problem: CatalogueProblem?, with index: Int) {
         sourceStatus[index].problem = problem?.description
         if let problem {
             sourceStatus[index].failures += 1

@@ -19,6 +19,8 @@ final class MeshProcess {
         /// Second octet of the VIP range; `nil`: one nobody else uses.
         var vipOctet: Int?
         var stateDirectory: String?
+        /// In place of the catalogue file.
+        var registries: [String]?
 
         init(_ flags: [String] = [], workers: Int? = 2, descriptorLimit: Int? = nil) {
             self.flags = flags
@@ -50,11 +52,11 @@ final class MeshProcess {
         if options.hasCatalogue { try TextFile.write(text, to: catalogue) }
         var arguments =
             [
-                "run", "--registry", "file:\(catalogue)", "--http", "127.0.0.1:\(http)", "--admin", admin,
+                "run", "--http", "127.0.0.1:\(http)", "--admin", admin,
                 "--dns", "\(options.dnsAddress):\(dns)", "--publish-address", "127.0.0.1", "--vip-range",
                 "127.\(vipOctet).0.0/16",
                 "--state-dir", options.stateDirectory ?? directory.path + "/state", "--node", "node-1",
-            ] + options.flags
+            ] + (options.registries ?? ["file:\(catalogue)"]).flatMap { ["--registry", $0] } + options.flags
         if let workers = options.workers { arguments += ["--workers", String(workers)] }
         let words = options.wrapper + [Binary.path] + arguments
         child = try ChildProcess(

@@ -1,0 +1,162 @@
+/// Keeps keys in etcd under a lease of their own, for as long as somebody is there to renew it. Pure: what happened
+/// comes in, what to do goes out.
+///
+/// One request is under way at a time. Where the lease is gone, because etcd was away for longer than it lasts, a new
+/// one is asked for and everything is written again.
+struct AnnounceMachine {
+    enum Event {
+        case start
+        /// What is to be there from now on, by key.
+        case set([String: [UInt8]])
+        case granted(lease: Int64)
+        case written
+        /// 0: the lease is gone.
+        case keptAlive(ttlSeconds: Int64)
+        case revoked
+        case failed(EtcdFailure)
+        case timer
+        /// Take everything back and end.
+        case withdraw
+    }
+
+    enum Action: Equatable {
+        case grant(ttlSeconds: Int)
+        case write(puts: [String: [UInt8]], lease: Int64, deletes: [String])
+        case keepAlive(lease: Int64)
+        case revoke(lease: Int64)
+        case failover
+        case forgetToken
+        /// One timer; a new one replaces it.
+        case timer(nanoseconds: UInt64)
+        /// All that is wanted is there: after a change, and again after a failure.
+        case announced
+        case failing(EtcdFailure)
+        /// The end: nothing of ours is in etcd any more.
+        case withdrawn
+    }
+
+    private enum Operation: Equatable {
+        case grant, keepAlive, revoke
+        case write(puts: [String: [UInt8]], deletes: [String])
+    }
+
+    /// Keys of one transaction; etcd's own limit is 128 by default.
+    static let batchLimit = 64
+
+    private let ttlSeconds: Int
+    private var wanted: [String: [UInt8]] = [:]
+    /// What is there under our lease.
+    private var present: [String: [UInt8]] = [:]
+    private var lease: Int64?
+    private var operation: Operation?
+    private var isRenewalDue = false
+    /// Between a failure and its next attempt.
+    private var isWaiting = false
+    private var isWithdrawing = false
+    private var isOver = false
+    private var isTold = false
+    private var backoff = Backoff()
+
+    /// - Parameter ttlSeconds: how long the keys outlive the last sign of life; 2...86,400.
+    init(ttlSeconds: Int) { self.ttlSeconds = min(max(ttlSeconds, 2), 86_400) }
+
+    mutating func handle(_ event: Event, random: UInt64) -> [Action] {
+        guard !isOver else { return [] }
+        switch event {
+        case .start: break
+        case .set(let keys):
+            isTold = isTold && keys == wanted
+            wanted = keys
+        case .withdraw:
+            isWithdrawing = true
+            // Not worth a pause: what is left ends with the lease anyway.
+            isWaiting = false
+        case .timer:
+            isRenewalDue = lease != nil
+            isWaiting = false
+        case .failed(let failure): return failed(failure, random)
+        case .granted(let lease):
+            guard operation == .grant else { return [] }
+            self.lease = lease
+            present = [:]
+            succeeded()
+        case .keptAlive(let ttl):
+            guard operation == .keepAlive else { return [] }
+            if ttl > 0 { isRenewalDue = false } else { lost() }
+            succeeded()
+        case .written:
+            guard case .write(let puts, let deletes)? = operation else { return [] }
+            present.merge(puts, uniquingKeysWith: { $1 })
+            for key in deletes { present[key] = nil }
+            succeeded()
+        case .revoked:
+            guard operation == .revoke else { return [] }
+            lost()
+            succeeded()
+        }
+        return next()
+    }
+
+    private mutating func succeeded() {
+        operation = nil
+        backoff.succeeded()
+    }
+
+    private mutating func lost() {
+        lease = nil
+        present = [:]
+        isTold = false
+        isRenewalDue = false
+    }
+
+    private mutating func failed(_ failure: EtcdFailure, _ random: UInt64) -> [Action] {
+        guard operation != nil else { return [] }
+        operation = nil
+        if failure.isLeaseGone {
+            lost()
+            return next()
+        }
+        isWaiting = true
+        isTold = false
+        // Whether the lease has outlived this is the first thing to know.
+        isRenewalDue = lease != nil
+        return [.failing(failure), .forgetToken, .failover, .timer(nanoseconds: backoff.next(random: random))]
+    }
+
+    /// The next request, where none is under way.
+    private mutating func next() -> [Action] {
+        guard operation == nil, !isWaiting else { return [] }
+        if isWithdrawing {
+            guard let lease else {
+                isOver = true
+                return [.withdrawn]
+            }
+            operation = .revoke
+            return [.revoke(lease: lease)]
+        }
+        guard let lease else {
+            guard !wanted.isEmpty else { return announced() }
+            operation = .grant
+            return [.grant(ttlSeconds: ttlSeconds)]
+        }
+        if isRenewalDue {
+            operation = .keepAlive
+            return [.keepAlive(lease: lease)]
+        }
+        let puts = wanted.filter { present[$0.key] != $0.value }.sorted { $0.key < $1.key }.prefix(Self.batchLimit)
+        let deletes = present.keys.filter { wanted[$0] == nil }.sorted().prefix(Self.batchLimit - puts.count)
+        guard !puts.isEmpty || !deletes.isEmpty else { return announced() + [.timer(nanoseconds: renewalNanoseconds)] }
+        let batch = Dictionary(uniqueKeysWithValues: puts.map { ($0.key, $0.value) })
+        operation = .write(puts: batch, deletes: Array(deletes))
+        return [.write(puts: batch, lease: lease, deletes: Array(deletes))]
+    }
+
+    /// A third of the lease: two attempts may fail.
+    private var renewalNanoseconds: UInt64 { UInt64(ttlSeconds) * 1_000_000_000 / 3 }
+
+    private mutating func announced() -> [Action] {
+        guard !isTold else { return [] }
+        isTold = true
+        return [.announced]
+    }
+}

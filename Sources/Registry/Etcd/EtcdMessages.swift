@@ -1,0 +1,229 @@
+import JSONCodec
+import Reactor
+
+/// One key as etcd holds it (`mvccpb.KeyValue`).
+struct EtcdKeyValue: Equatable {
+    /// Octets that are no UTF-8 are replaced: no key of the mesh has such.
+    let key: String
+    let value: [UInt8]
+    let createRevision: Int64
+    let modRevision: Int64
+}
+
+/// A part of a range read.
+struct EtcdPage: Equatable {
+    let cluster: String
+    let revision: Int64
+    let pairs: [EtcdKeyValue]
+    let lastKey: [UInt8]
+    let hasMore: Bool
+}
+
+enum EtcdChange: Equatable {
+    case put(EtcdKeyValue)
+    case delete(key: String, modRevision: Int64)
+
+    var modRevision: Int64 {
+        switch self {
+        case .put(let pair): pair.modRevision
+        case .delete(_, let revision): revision
+        }
+    }
+}
+
+/// One line of a watch's answer (`etcdserverpb.WatchResponse`).
+struct EtcdWatchAnswer: Equatable {
+    var cluster = ""
+    var revision: Int64 = 0
+    var isCreated = false
+    /// Further lines of the same revisions follow.
+    var isFragment = false
+    var isCancelled = false
+    /// Above 0: the revisions asked for are compacted away up to this one.
+    var compactRevision: Int64 = 0
+    var reason = ""
+    var changes: [EtcdChange] = []
+}
+
+/// Why etcd gave no answer that is of use.
+enum EtcdFailure: Error, Equatable, CustomStringConvertible {
+    /// No answer at all.
+    case unreachable(String)
+    /// etcd says no; `code` is gRPC's.
+    case refused(code: Int, message: String)
+    case tooLarge
+    case malformed(String)
+
+    var description: String {
+        switch self {
+        case .unreachable(let reason): reason
+        case .refused(let code, let message):
+            OneLine.text(message.isEmpty ? "code \(code)" : String(message.prefix(200)))
+        case .tooLarge: "an answer is too large"
+        case .malformed(let reason): "an answer cannot be read: \(reason)"
+        }
+    }
+
+    private func mentions(_ text: String) -> Bool {
+        if case .refused(_, let message) = self { message.contains(text) } else { false }
+    }
+
+    var isCompacted: Bool { mentions("has been compacted") }
+    var isLeaseGone: Bool { mentions("lease not found") }
+
+    /// The token is unknown (any more), or there is none.
+    var isUnauthenticated: Bool {
+        if case .refused(code: 16, _) = self { return true }
+        return mentions("invalid auth token") || mentions("user name is empty")
+    }
+}
+
+// MARK: - Requests
+
+/// Bodies of requests to etcd's JSON gateway (`/v3/`, etcd 3.4 and later).
+enum EtcdRequest {
+    static func quoted(_ text: String) -> String {
+        var line = ""
+        JSONText.append(text, to: &line)
+        return line
+    }
+
+    private static func key(_ text: String) -> String { "\"\(Base64.encode(text))\"" }
+
+    /// The first key behind all that begin with `prefix`, which ends with `/`.
+    static func end(_ prefix: String) -> [UInt8] {
+        var end = Array(prefix.utf8)
+        if let last = end.popLast() { end.append(last + 1) }
+        return end
+    }
+
+    static func range(from: [UInt8], prefix: String, revision: Int64, limit: Int) -> String {
+        "{\"key\":\"\(Base64.encode(from))\",\"range_end\":\"\(Base64.encode(end(prefix)))\",\"limit\":\"\(limit)\","
+            + "\"revision\":\"\(revision)\"}"
+    }
+
+    /// A read of one key that is not there: it passes the quorum and costs nothing else.
+    static func check(prefix: String) -> String { "{\"key\":\(key(prefix)),\"count_only\":true}" }
+
+    static func watch(prefix: String, from revision: Int64) -> String {
+        "{\"create_request\":{\"key\":\(key(prefix)),\"range_end\":\"\(Base64.encode(end(prefix)))\","
+            + "\"start_revision\":\"\(revision)\",\"progress_notify\":true,\"fragment\":true}}"
+    }
+
+    static func authenticate(_ user: String, _ password: String) -> String {
+        "{\"name\":\(quoted(user)),\"password\":\(quoted(password))}"
+    }
+
+    static func grant(ttlSeconds: Int) -> String { "{\"TTL\":\"\(ttlSeconds)\"}" }
+
+    static func lease(_ id: Int64) -> String { "{\"ID\":\"\(id)\"}" }
+
+    /// Puts under a lease and deletes, all or nothing.
+    static func write(puts: [(key: String, value: [UInt8])], lease: Int64, deletes: [String]) -> String {
+        let operations =
+            puts.map { put($0.key, $0.value, lease: lease) }
+            + deletes.map { "{\"request_delete_range\":{\"key\":\(key($0))}}" }
+        return "{\"success\":[\(operations.joined(separator: ","))]}"
+    }
+
+    private static func put(_ name: String, _ value: [UInt8], lease: Int64) -> String {
+        "{\"request_put\":{\"key\":\(key(name)),\"value\":\"\(Base64.encode(value))\",\"lease\":\"\(lease)\"}}"
+    }
+
+    /// For each item: both keys where neither is there, otherwise a look at both.
+    static func claim(_ items: [(keys: (String, String), values: (String, String))]) -> String {
+        let transactions = items.map { item in
+            let keys = [item.keys.0, item.keys.1].map(key)
+            let values = [item.values.0, item.values.1].map { "\"\(Base64.encode($0))\"" }
+            let compare = keys.map { "{\"target\":\"CREATE\",\"key\":\($0),\"create_revision\":\"0\"}" }
+            let puts = (0...1).map { "{\"request_put\":{\"key\":\(keys[$0]),\"value\":\(values[$0])}}" }
+            let ranges = keys.map { "{\"request_range\":{\"key\":\($0)}}" }
+            return "{\"request_txn\":{\"compare\":[\(compare.joined(separator: ","))],"
+                + "\"success\":[\(puts.joined(separator: ","))],\"failure\":[\(ranges.joined(separator: ","))]}}"
+        }
+        return "{\"success\":[\(transactions.joined(separator: ","))]}"
+    }
+}
+
+// MARK: - Answers
+
+enum EtcdAnswer {
+    static let limits = JSONLimits(bytes: 32 << 20, nodes: 2_000_000, depth: 32)
+
+    static func json(_ bytes: [UInt8]) throws(EtcdFailure) -> JSONValue {
+        do throws(JSONProblem) {
+            return try JSONValue.parse(bytes, limits: limits)
+        } catch {
+            throw .malformed(error.description)
+        }
+    }
+
+    /// An answer's JSON, or the failure it tells.
+    static func value(status: Int, _ body: [UInt8]) throws(EtcdFailure) -> JSONValue {
+        guard status != 200 else { return try json(body) }
+        guard let value = try? json(body), let message = value["message"]?.text ?? value["error"]?.text else {
+            throw .refused(code: 0, message: "HTTP status \(status); is it etcd 3.4 or later?")
+        }
+        throw .refused(code: Int(value["code"]?.integer ?? 0), message: message)
+    }
+
+    static func page(_ value: JSONValue) throws(EtcdFailure) -> EtcdPage {
+        let header = try header(value)
+        var pairs: [EtcdKeyValue] = []
+        let items = value["kvs"]?.items ?? []
+        pairs.reserveCapacity(items.count)
+        for item in items { pairs.append(try pair(item)) }
+        let lastKey = try items.last.map { item throws(EtcdFailure) in try bytes(item["key"], "key") } ?? []
+        return EtcdPage(
+            cluster: header.cluster, revision: header.revision, pairs: pairs, lastKey: lastKey,
+            hasMore: value["more"]?.bool ?? false)
+    }
+
+    /// A line of a watch: `{"result": …}` or `{"error": …}`.
+    static func watch(_ line: [UInt8]) throws(EtcdFailure) -> EtcdWatchAnswer {
+        let value = try json(line)
+        if let error = value["error"] {
+            let code = Int(error["grpc_code"]?.integer ?? value["code"]?.integer ?? 0)
+            throw .refused(code: code, message: error["message"]?.text ?? value["message"]?.text ?? error.text ?? "")
+        }
+        guard let result = value["result"] else { throw .malformed("neither result nor error") }
+        let header = try header(result)
+        var answer = EtcdWatchAnswer(cluster: header.cluster, revision: header.revision)
+        answer.isCreated = result["created"]?.bool ?? false
+        answer.isFragment = result["fragment"]?.bool ?? false
+        answer.isCancelled = result["canceled"]?.bool ?? false
+        answer.compactRevision = result["compact_revision"]?.integer ?? 0
+        answer.reason = result["cancel_reason"]?.text ?? ""
+        for event in result["events"]?.items ?? [] { answer.changes.append(try change(event)) }
+        return answer
+    }
+
+    private static func header(_ value: JSONValue) throws(EtcdFailure) -> (cluster: String, revision: Int64) {
+        guard let header = value["header"] else { throw .malformed("no header") }
+        // A revision of 0 is left out.
+        return (header["cluster_id"]?.text ?? "", header["revision"]?.integer ?? 0)
+    }
+
+    private static func change(_ event: JSONValue) throws(EtcdFailure) -> EtcdChange {
+        guard let item = event["kv"] else { throw .malformed("an event without kv") }
+        switch event["type"]?.text {
+        case nil, "PUT"?: return .put(try pair(item))
+        case "DELETE"?:
+            let key = String(decoding: try bytes(item["key"], "key"), as: UTF8.self)
+            return .delete(key: key, modRevision: item["mod_revision"]?.integer ?? 0)
+        case let type?: throw .malformed("an event of type \(OneLine.quoted(type))")
+        }
+    }
+
+    static func pair(_ item: JSONValue) throws(EtcdFailure) -> EtcdKeyValue {
+        EtcdKeyValue(
+            key: String(decoding: try bytes(item["key"], "key"), as: UTF8.self),
+            value: try item["value"].map { value throws(EtcdFailure) in try bytes(value, "value") } ?? [],
+            createRevision: item["create_revision"]?.integer ?? 0, modRevision: item["mod_revision"]?.integer ?? 0)
+    }
+
+    private static func bytes(_ value: JSONValue?, _ name: String) throws(EtcdFailure) -> [UInt8] {
+        guard let text = value?.text, let bytes = Base64.decode(text) else { throw .malformed("\(name) is no base 64") }
+        return bytes
+    }
+}

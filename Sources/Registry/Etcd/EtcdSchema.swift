@@ -1,0 +1,78 @@
+import MeshCore
+import NetAddress
+
+/// Where things are below the prefix (docs/etcd.md).
+struct EtcdSchema: Sendable, Equatable {
+    /// Ends with `/`.
+    let root: String
+
+    init(_ url: EtcdURL) { root = url.prefix + "/" }
+
+    init(root: String) { self.root = root }
+
+    enum Place: Equatable {
+        case service(String)
+        case instance(InstanceKey)
+        /// An order to give an instance no new connections.
+        case drain(InstanceKey)
+        case vipOfService(String)
+        case vipAddress(IPAddress)
+        /// Somebody else's, or a later version's.
+        case reserved
+        /// The reason why the key means nothing.
+        case unknown(String)
+    }
+
+    /// Keys of other parts of the mesh, and of parts to come.
+    private static let reserved: Set<Substring> = ["nodes", "drained", "certificates", "ports", "locks"]
+
+    func service(_ name: String) -> String { "\(root)services/\(name)" }
+    func instance(_ key: InstanceKey) -> String { "\(root)instances/\(key.service)/\(key.id)" }
+    func drain(_ key: InstanceKey) -> String { "\(root)drains/\(key.service)/\(key.id)" }
+    func vip(of service: String) -> String { "\(root)vips/services/\(service)" }
+    func vip(_ address: IPAddress) -> String { "\(root)vips/addresses/\(address)" }
+
+    func place(_ key: String) -> Place {
+        guard key.hasPrefix(root) else { return .unknown("outside the prefix") }
+        let parts = key.dropFirst(root.count).split(separator: "/", omittingEmptySubsequences: false)
+        guard let first = parts.first, !Self.reserved.contains(first) else { return .reserved }
+        switch (first, parts.count) {
+        case ("services", 2): return named(parts[1]) { .service($0) }
+        case ("instances", 3): return instance(parts) { .instance($0) }
+        case ("drains", 3): return instance(parts) { .drain($0) }
+        case ("vips", 3) where parts[1] == "services": return named(parts[2]) { .vipOfService($0) }
+        case ("vips", 3) where parts[1] == "addresses":
+            return IPAddress(parts[2]).map { .vipAddress($0) }
+                ?? .unknown("\(OneLine.quoted(parts[2])) is no IP address")
+        case ("services", _): return .unknown("a service's key is \(root)services/NAME")
+        case ("instances", _): return .unknown("an instance's key is \(root)instances/SERVICE/ID")
+        case ("drains", _): return .unknown("a drain order's key is \(root)drains/SERVICE/ID")
+        default: return .unknown("nothing is known below \(root)\(first)")
+        }
+    }
+
+    private func named(_ text: Substring, _ place: (String) -> Place) -> Place {
+        let name = String(text)
+        guard ServiceReader.isValidName(name) else {
+            return .unknown("a service name has 1 to 128 letters, digits, '.', '_' and '-'")
+        }
+        return place(name)
+    }
+
+    private func instance(_ parts: [Substring], _ place: (InstanceKey) -> Place) -> Place {
+        named(parts[1]) { service in
+            let id = String(parts[2])
+            guard InstanceText.isName(id) else {
+                return .unknown("an instance's ID has 1 to 128 visible ASCII characters other than '/'")
+            }
+            return place(InstanceKey(service: service, id: id))
+        }
+    }
+}
+
+/// Names of instances, nodes, zones and versions.
+enum InstanceText {
+    static func isName(_ text: String) -> Bool {
+        (1...128).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+    }
+}

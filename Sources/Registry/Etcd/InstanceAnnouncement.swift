@@ -1,0 +1,90 @@
+import JSONCodec
+public import MeshCore
+public import NetAddress
+import Reactor
+
+/// What a node says of an instance under its key in etcd (docs/etcd.md).
+public struct InstanceAnnouncement: Hashable, Sendable {
+    public var key: InstanceKey
+    public var address: IPAddress
+    /// Where every container port leads that `portMap` does not name; `nil`: to itself.
+    public var solePort: UInt16?
+    public var portMap: [UInt16: UInt16]
+    public var node: String?
+    public var zone: String?
+    public var version: String?
+    /// 0...1,000.
+    public var weight: Int
+    /// What the service is where no key of its own says so: labels of a Compose service, and container ports beside
+    /// those that labels name.
+    public var labels: [String: String]
+    public var exposedPorts: [UInt16]
+
+    public init(
+        key: InstanceKey, address: IPAddress, solePort: UInt16? = nil, portMap: [UInt16: UInt16] = [:],
+        node: String? = nil, zone: String? = nil, version: String? = nil, weight: Int = 1,
+        labels: [String: String] = [:], exposedPorts: [UInt16] = []
+    ) {
+        self.key = key
+        self.address = address
+        self.solePort = solePort
+        self.portMap = portMap
+        self.node = node
+        self.zone = zone
+        self.version = version
+        self.weight = weight
+        self.labels = labels
+        self.exposedPorts = exposedPorts
+    }
+
+    /// The value of the key. Members are sorted, so that the same says the same.
+    public var json: String {
+        let place = solePort.map { SocketAddress(address, $0).description } ?? address.description
+        var members = ["\"address\":\(EtcdRequest.quoted(place))"]
+        if !portMap.isEmpty {
+            let ports = portMap.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
+            members.append("\"ports\":{\(ports.joined(separator: ","))}")
+        }
+        for (name, text) in [("node", node), ("zone", zone), ("version", version)] {
+            if let text { members.append("\"\(name)\":\(EtcdRequest.quoted(text))") }
+        }
+        if weight != 1 { members.append("\"weight\":\(weight)") }
+        if !labels.isEmpty || !exposedPorts.isEmpty { members.append("\"service\":\(serviceJSON)") }
+        return "{\(members.joined(separator: ","))}"
+    }
+
+    private var serviceJSON: String {
+        var members: [String] = []
+        if !labels.isEmpty {
+            let pairs = labels.sorted { $0.key < $1.key }
+                .map { "\(EtcdRequest.quoted($0.key)):\(EtcdRequest.quoted($0.value))" }
+            members.append("\"labels\":{\(pairs.joined(separator: ","))}")
+        }
+        if !exposedPorts.isEmpty {
+            members.append("\"expose\":[\(exposedPorts.sorted().map(String.init).joined(separator: ","))]")
+        }
+        return "{\(members.joined(separator: ","))}"
+    }
+
+    /// Reads the announcement as every node will.
+    ///
+    /// - Returns: the TCP container ports of the service as its labels and ports describe it.
+    /// - Throws: what no node would take.
+    public func check() throws(CatalogueProblem) -> [UInt16] {
+        let name = key.description
+        let schema = EtcdSchema(root: "/")
+        do throws(TextFault) {
+            if case .unknown(let reason) = schema.place(schema.instance(key)) { throw TextFault(reason) }
+            guard case .instance(key) = schema.place(schema.instance(key)) else {
+                throw TextFault("an instance's ID has 1 to 128 visible ASCII characters other than '/'")
+            }
+            let pair = EtcdKeyValue(key: name, value: Array(json.utf8), createRevision: 0, modRevision: 0)
+            guard let definition = try EtcdInstance.parse(pair, key).definition else { return [] }
+            // Which routing domain the nodes have is theirs to know.
+            return try EtcdService.parse(definition, name: key.service, key: name, routingDomain: "domain.invalid")
+                .spec.containerPorts
+        } catch {
+            throw CatalogueProblem(file: name, line: 0, column: 0, key: "", message: error.message)
+        }
+    }
+}

@@ -1,0 +1,24 @@
+import Configuration
+import Reactor
+import Registry
+
+extension Node {
+    /// Begins to watch; unlike a file, etcd may be away when meshd starts.
+    func openEtcd(_ url: EtcdURL, _ index: Int) {
+        let source = EtcdSource(
+            url,
+            EtcdSource.Options(
+                routingDomain: settings.routingDomain,
+                holdNanoseconds: UInt64(settings.registryEmptyHoldSeconds * 1e9),
+                seed: WallClock.nowNanoseconds()),
+            on: loop,
+            EtcdSource.Callbacks(
+                event: { [unowned self] in received($0, from: index) },
+                problem: { [unowned self] in problem($0, with: index) },
+                warning: { Log.warning("catalogue", ["warning": $0.description]) },
+                heard: { [unowned self] in sourceStatus[index].lastEventNanoseconds = loop.nowNanoseconds }))
+        sources.append(source)
+        sourceStatus[index].etcd = source
+        source.start()
+    }
+}

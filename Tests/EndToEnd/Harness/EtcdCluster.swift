@@ -1,0 +1,132 @@
+import Glibc
+
+/// Real etcd members on loopback with data of their own, and `etcdctl` as an operator uses it.
+final class EtcdCluster {
+    final class Member {
+        let name: String
+        let clientPort = FreePort.take()
+        let peerPort = FreePort.take()
+        fileprivate(set) var process: ChildProcess?
+        fileprivate let directory: TemporaryDirectory
+
+        fileprivate init(_ name: String, _ directory: TemporaryDirectory) {
+            self.name = name
+            self.directory = directory
+        }
+
+        var endpoint: String { "127.0.0.1:\(clientPort)" }
+        var log: String { process?.errors ?? "" }
+
+        fileprivate func start(cluster: String) throws {
+            let arguments = [
+                "--name", name, "--data-dir", "\(directory.path)/\(name)",
+                "--listen-client-urls", "http://\(endpoint)", "--advertise-client-urls", "http://\(endpoint)",
+                "--listen-peer-urls", "http://127.0.0.1:\(peerPort)",
+                "--initial-advertise-peer-urls", "http://127.0.0.1:\(peerPort)", "--initial-cluster", cluster,
+                "--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap",
+            ]
+            process = try ChildProcess("/usr/bin/etcd", arguments, files: "\(directory.path)/\(name)-log")
+        }
+
+        func kill() throws {
+            process?.signal(SIGKILL)
+            _ = try process?.waitExit()
+        }
+
+        func pause() { process?.signal(SIGSTOP) }
+        func resume() { process?.signal(SIGCONT) }
+    }
+
+    let directory: TemporaryDirectory
+    let members: [Member]
+    /// Flags of `etcdctl` that say who asks.
+    var credentials: [String] = []
+    private var calls = 0
+
+    var endpoints: String { members.map(\.endpoint).joined(separator: ",") }
+    /// The registry of a mesh whose keys begin with `/mesh/`.
+    var registry: String { "etcd://\(endpoints)/mesh" }
+
+    init(members count: Int = 1) throws {
+        let directory = try TemporaryDirectory()
+        self.directory = directory
+        members = (0..<count).map { Member("m\($0)", directory) }
+        for member in members { try start(member) }
+        try waitHealthy()
+    }
+
+    /// Starts a member, again with its data where it has run before.
+    func start(_ member: Member) throws {
+        try member.start(cluster: members.map { "\($0.name)=http://127.0.0.1:\($0.peerPort)" }.joined(separator: ","))
+    }
+
+    func waitHealthy() throws {
+        try eventually(within: 30, "etcd is healthy: \(members.map { $0.log.suffix(500) })") {
+            try run(["endpoint", "health"]).status == 0
+        }
+    }
+
+    /// Runs `etcdctl`.
+    func run(_ arguments: [String]) throws -> (status: Int32, output: String) {
+        calls += 1
+        // One that is down would be asked in vain for seconds.
+        let live = members.filter { $0.process?.poll() == nil }.map(\.endpoint)
+        let words = ["--endpoints", live.joined(separator: ",")] + credentials + arguments
+        let child = try ChildProcess("/usr/bin/etcdctl", words, files: "\(directory.path)/ctl-\(calls)")
+        let status = try child.waitExit(within: 30)
+        return (status, child.output + child.errors)
+    }
+
+    /// Runs `etcdctl`, which must succeed, and hands over what it said.
+    @discardableResult
+    func ctl(_ arguments: String...) throws -> String {
+        let result = try run(arguments)
+        try demandEqual(result.status, 0, "etcdctl \(arguments): \(result.output)")
+        return result.output
+    }
+
+    func put(_ key: String, _ value: String) throws { try ctl("put", "/mesh/\(key)", "--", value) }
+
+    func delete(_ key: String) throws { try ctl("del", "/mesh/\(key)") }
+
+    /// A service that is routed by `host`, in one key.
+    func putService(_ name: String, _ host: String) throws {
+        try put("services/\(name)", #"{"labels": {"aliyun.routing.port_8080": "\#(host)"}}"#)
+    }
+
+    func putInstance(_ service: String, _ id: String, _ instance: HTTPInstance) throws {
+        try put("instances/\(service)/\(id)", #"{"address": "\#(instance.address)"}"#)
+    }
+
+    /// A lease's ID as `etcdctl` writes it.
+    func grant(_ seconds: Int) throws -> String {
+        let words = try ctl("lease", "grant", "\(seconds)").split(separator: " ")
+        guard words.count > 1 else { throw Failure("lease grant said \(words)") }
+        return String(words[1])
+    }
+
+    /// Compacts everything up to now.
+    func compact() throws {
+        let text = try ctl("get", "/none", "--write-out", "json")
+        guard case .number(let revision)? = try JSONValue(parsing: text)["header"]?["revision"] else {
+            throw Failure("get said \(text)")
+        }
+        try ctl("compact", "\(Int(revision))")
+    }
+}
+
+extension MeshProcess {
+    /// A mesh that watches these registries and no file.
+    static func watching(_ registries: String..., flags: [String] = []) throws -> MeshProcess {
+        var options = Options(flags)
+        options.registries = registries
+        return try started(text: "", options)
+    }
+
+    func awaitAnswer(_ host: String, _ wanted: String) throws {
+        try eventually("\(host) is answered by \(wanted)\n\(tail)") {
+            let response = try get(host)
+            return wanted == (response.status == 200 ? response.text : String(response.status))
+        }
+    }
+}

@@ -1,0 +1,168 @@
+import TestSupport
+import Testing
+
+@testable import Registry
+
+private typealias Machine = AnnounceMachine
+
+private let value: [UInt8] = [1]
+
+/// One that has announced the key `a` under lease 7.
+private func announced() -> Machine {
+    var machine = Machine(ttlSeconds: 9)
+    _ = machine.handle(.set(["a": value]), random: 0)
+    _ = machine.handle(.granted(lease: 7), random: 0)
+    _ = machine.handle(.written, random: 0)
+    return machine
+}
+
+@Suite struct AnnounceMachineTests {
+    private let renewal = Machine.Action.timer(nanoseconds: 3_000_000_000)
+    private let down = EtcdFailure.unreachable("refused")
+
+    @Test func grantsWritesAndRenews() {
+        var machine = Machine(ttlSeconds: 9)
+        #expect(machine.handle(.set(["a": value]), random: 0) == [.grant(ttlSeconds: 9)])
+        #expect(
+            machine.handle(.granted(lease: 7), random: 0) == [.write(puts: ["a": value], lease: 7, deletes: [])])
+        #expect(machine.handle(.written, random: 0) == [.announced, renewal])
+        #expect(machine.handle(.timer, random: 0) == [.keepAlive(lease: 7)])
+        #expect(machine.handle(.keptAlive(ttlSeconds: 9), random: 0) == [renewal])
+    }
+
+    @Test func changesAreWrittenAsDifferences() {
+        var machine = announced()
+        #expect(machine.handle(.set(["a": value]), random: 0) == [renewal])
+        #expect(
+            machine.handle(.set(["b": value]), random: 0)
+                == [.write(puts: ["b": value], lease: 7, deletes: ["a"])])
+        // Changed again meanwhile: written when the first is there.
+        #expect(machine.handle(.set(["b": [2]]), random: 0) == [])
+        #expect(machine.handle(.written, random: 0) == [.write(puts: ["b": [2]], lease: 7, deletes: [])])
+        #expect(machine.handle(.written, random: 0) == [.announced, renewal])
+    }
+
+    @Test func manyKeysGoInBatches() {
+        var machine = Machine(ttlSeconds: 9)
+        let keys = Dictionary(uniqueKeysWithValues: (0..<150).map { ("k\($0)", value) })
+        _ = machine.handle(.set(keys), random: 0)
+        var actions = machine.handle(.granted(lease: 7), random: 0)
+        var sizes: [Int] = []
+        while case .write(let puts, _, _)? = actions.first {
+            sizes.append(puts.count)
+            actions = machine.handle(.written, random: 0)
+        }
+        #expect(sizes == [64, 64, 22])
+        #expect(actions == [.announced, renewal])
+    }
+
+    @Test func aLostLeaseIsReplacedAndEverythingWrittenAgain() {
+        var machine = announced()
+        _ = machine.handle(.timer, random: 0)
+        #expect(machine.handle(.keptAlive(ttlSeconds: 0), random: 0) == [.grant(ttlSeconds: 9)])
+        #expect(
+            machine.handle(.granted(lease: 8), random: 0) == [.write(puts: ["a": value], lease: 8, deletes: [])])
+        let gone = EtcdFailure.refused(code: 5, message: "etcdserver: requested lease not found")
+        #expect(machine.handle(.failed(gone), random: 0) == [.grant(ttlSeconds: 9)])
+        _ = machine.handle(.granted(lease: 9), random: 0)
+        #expect(machine.handle(.written, random: 0) == [.announced, renewal])
+    }
+
+    @Test func failuresPauseAndTheLeaseIsAskedForFirst() {
+        var machine = announced()
+        _ = machine.handle(.timer, random: 0)
+        #expect(
+            machine.handle(.failed(down), random: 0)
+                == [.failing(down), .forgetToken, .failover, .timer(nanoseconds: 50_000_000)])
+        // Meanwhile nothing is sent, whatever is wanted.
+        #expect(machine.handle(.set(["a": value, "b": value]), random: 0) == [])
+        #expect(machine.handle(.timer, random: 0) == [.keepAlive(lease: 7)])
+        #expect(
+            machine.handle(.keptAlive(ttlSeconds: 9), random: 0)
+                == [.write(puts: ["b": value], lease: 7, deletes: [])])
+        #expect(machine.handle(.written, random: 0) == [.announced, renewal])
+    }
+
+    @Test func withdrawsAndEnds() {
+        var machine = announced()
+        #expect(machine.handle(.withdraw, random: 0) == [.revoke(lease: 7)])
+        #expect(machine.handle(.revoked, random: 0) == [.withdrawn])
+        #expect(machine.handle(.timer, random: 0) == [])
+        #expect(machine.handle(.set(["c": value]), random: 0) == [])
+    }
+
+    @Test func withdrawsAfterWhatIsUnderWay() {
+        var machine = Machine(ttlSeconds: 9)
+        _ = machine.handle(.set(["a": value]), random: 0)
+        #expect(machine.handle(.withdraw, random: 0) == [])
+        #expect(machine.handle(.granted(lease: 7), random: 0) == [.revoke(lease: 7)])
+        #expect(machine.handle(.failed(down), random: 0).contains(.failing(down)))
+        #expect(machine.handle(.timer, random: 0) == [.revoke(lease: 7)])
+        let gone = EtcdFailure.refused(code: 5, message: "etcdserver: requested lease not found")
+        #expect(machine.handle(.failed(gone), random: 0) == [.withdrawn])
+    }
+
+    @Test func nothingToSayAsksForNothing() {
+        var machine = Machine(ttlSeconds: 9)
+        #expect(machine.handle(.set([:]), random: 0) == [.announced])
+        #expect(machine.handle(.withdraw, random: 0) == [.withdrawn])
+    }
+
+    /// An etcd that fails, loses leases and forgets: once it is well, it holds what is wanted and nothing else.
+    @Test(arguments: 0..<40)
+    func inTheEndEtcdHoldsWhatIsWanted(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        var machine = Machine(ttlSeconds: 9)
+        var leases: [Int64: [String: [UInt8]]] = [:]
+        var lastLease: Int64 = 0
+        var wanted: [String: [UInt8]] = [:]
+        var pending: [Machine.Action] = []
+        func serve(_ action: Machine.Action, fails: Bool) -> Machine.Event? {
+            switch action {
+            case .grant, .write, .keepAlive, .revoke: if fails { return .failed(.unreachable("x")) }
+            case .timer: return .timer
+            default: return nil
+            }
+            switch action {
+            case .grant:
+                lastLease += 1
+                leases[lastLease] = [:]
+                return .granted(lease: lastLease)
+            case .keepAlive(let lease): return .keptAlive(ttlSeconds: leases[lease] == nil ? 0 : 9)
+            case .write(let puts, let lease, let deletes):
+                guard leases[lease] != nil else { return .failed(.refused(code: 5, message: "lease not found")) }
+                for (key, value) in puts {
+                    for other in leases.keys { leases[other]?[key] = nil }
+                    leases[lease]?[key] = value
+                }
+                for key in deletes { for other in leases.keys { leases[other]?[key] = nil } }
+                return .written
+            default: return nil
+            }
+        }
+        for step in 0..<300 {
+            let isWell = step > 200
+            if !isWell, random.once(in: 3) {
+                wanted["k\(random.below(5))"] = random.once(in: 3) ? nil : [UInt8(random.below(4))]
+                pending += machine.handle(.set(wanted), random: random.next())
+            }
+            if !isWell, random.once(in: 10), let lease = leases.keys.randomElement(using: &random) {
+                leases[lease] = nil
+            }
+            if let index = pending.indices.randomElement(using: &random) {
+                let action = pending.remove(at: index)
+                if let event = serve(action, fails: !isWell && random.once(in: 4)) {
+                    pending += machine.handle(event, random: random.next())
+                }
+            }
+        }
+        for _ in 0..<20 where !pending.isEmpty {
+            if let event = serve(pending.removeFirst(), fails: false) { pending += machine.handle(event, random: 0) }
+        }
+        // Old leases, no longer renewed, have ended.
+        let live = leases.filter { !$0.value.isEmpty || $0.key == lastLease }.values.reduce(into: [:]) {
+            $0.merge($1, uniquingKeysWith: { $1 })
+        }
+        #expect(live == wanted)
+    }
+}

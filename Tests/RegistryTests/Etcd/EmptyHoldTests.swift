@@ -1,0 +1,93 @@
+import MeshCore
+import NetAddress
+import Testing
+
+@testable import Registry
+
+private func instance(_ id: String) -> InstanceSpec { InstanceSpec(id: id, service: "web", address: .loopbackV4) }
+
+private let web = ServiceSpec(name: "web")
+private let second: UInt64 = 1_000_000_000
+
+@Suite struct EmptyHoldTests {
+    @Test func oneInstanceThatGoesIsGone() {
+        var hold = EmptyHold(holdNanoseconds: 30 * second)
+        let gone = [EtcdEffect.removeInstance(instance("a"))]
+        #expect(hold.filter(gone, isEmpty: true, nowNanoseconds: second) == gone)
+        #expect(!hold.isHolding)
+    }
+
+    @Test func allAtOnceStay() {
+        var hold = EmptyHold(holdNanoseconds: 30 * second)
+        // The first one went before it could be seen that all go.
+        let first = [EtcdEffect.removeInstance(instance("a"))]
+        #expect(hold.filter(first, isEmpty: false, nowNanoseconds: second) == first)
+        let last = [EtcdEffect.removeInstance(instance("b"))]
+        let effects = hold.filter(last, isEmpty: true, nowNanoseconds: 2 * second)
+        #expect(Set(effects.map(\.change.text)) == ["+a", "+b"])
+        #expect(hold.untilNanoseconds == 32 * second)
+        #expect(hold.missingCount == 2)
+        // What comes is taken, what goes stays.
+        #expect(hold.filter([.removeService(web)], isEmpty: true, nowNanoseconds: 3 * second) == [])
+        let back = [EtcdEffect.upsertInstance(instance("a"))]
+        #expect(hold.filter(back, isEmpty: false, nowNanoseconds: 3 * second) == back)
+        #expect(hold.missingCount == 1)
+        _ = hold.filter([.upsertService(web)], isEmpty: false, nowNanoseconds: 4 * second)
+        _ = hold.filter([.upsertInstance(instance("b"))], isEmpty: false, nowNanoseconds: 4 * second)
+        #expect(!hold.isHolding)
+    }
+
+    @Test func oneByOneIsNotAtOnce() {
+        var hold = EmptyHold(holdNanoseconds: 30 * second)
+        for (number, id) in ["a", "b", "c"].enumerated() {
+            let gone = [EtcdEffect.removeInstance(instance(id))]
+            let now = UInt64(number + 1) * 2 * second
+            #expect(hold.filter(gone, isEmpty: id == "c", nowNanoseconds: now) == gone)
+        }
+    }
+
+    @Test func whatCameBackIsNotMissing() {
+        var hold = EmptyHold(holdNanoseconds: second)
+        _ = hold.filter(
+            [.removeInstance(instance("a")), .upsertInstance(instance("a")), .removeInstance(instance("b"))],
+            isEmpty: false, nowNanoseconds: second)
+        _ = hold.filter([.removeInstance(instance("a"))], isEmpty: true, nowNanoseconds: second)
+        #expect(hold.missingCount == 2)
+    }
+
+    @Test func anEmptyReadingIsHeldAndAFullOneEndsIt() {
+        var hold = EmptyHold(holdNanoseconds: 30 * second)
+        let full = (services: [web], instances: [instance("a")])
+        let none = (services: [ServiceSpec](), instances: [InstanceSpec]())
+        var content = hold.filter(none, before: full, nowNanoseconds: second)
+        #expect(content.instances == full.instances && content.services == full.services)
+        #expect(hold.isHolding)
+        content = hold.filter((services: [web], instances: [instance("b")]), before: none, nowNanoseconds: second)
+        #expect(content.instances.map(\.id) == ["b", "a"])
+        content = hold.filter(
+            (services: [web], instances: [instance("a"), instance("b")]),
+            before: (services: [web], instances: [instance("b")]), nowNanoseconds: second)
+        #expect(content.instances.map(\.id) == ["a", "b"])
+        #expect(!hold.isHolding)
+    }
+
+    @Test func offMeansOff() {
+        var hold = EmptyHold(holdNanoseconds: 0)
+        let gone = [EtcdEffect.removeInstance(instance("a")), .removeInstance(instance("b"))]
+        #expect(hold.filter(gone, isEmpty: true, nowNanoseconds: second) == gone)
+        let content = hold.filter(
+            (services: [], instances: []), before: (services: [web], instances: [instance("a")]), nowNanoseconds: second
+        )
+        #expect(content.instances.isEmpty)
+    }
+}
+
+extension SourceEvent.Change {
+    fileprivate var text: String {
+        switch self {
+        case .upsertInstance(let spec): "+\(spec.id)"
+        case .removeInstance(let key): "-\(key.id)"
+        default: "?"
+        }
+    }
+}
