@@ -73,7 +73,7 @@ final class ClientConnection: Handler {
         peer = server.peer
         binding = server.binding
         isTrusted = server.isTrusted
-        isSecure = server.isSecure
+        (isSecure, certificate) = (server.isSecure, server.certificate)
         scan.reset()
         (isReadable, isWritable, sawPeerClose, inputEnded) = (false, true, false, false)
         hasHeadDeadline = false

@@ -62,15 +62,16 @@ public final class HTTPWorker {
         sawPeerClose: Bool
     ) {
         let transport = Transport(layer, over: layer.socket)
+        let certificate = layer.peerCertificate.map(ClientCertificateFields.lines) ?? []
         counters.connectionsAccepted += 1
         if layer.negotiatesHTTP2 {
             return serveHTTP2(
-                transport, peer, binding, replacing: handshake, isSecure: true,
+                transport, peer, binding, replacing: handshake, isSecure: true, certificate: certificate,
                 isReadable: layer.mayHaveBytes || sawPeerClose)
         }
         let connection = ClientConnection(transport, peer, binding, self)
         connection.isSecure = true
-        connection.certificate = layer.peerCertificate.map(ClientCertificateFields.lines) ?? []
+        connection.certificate = certificate
         loop.handOver(from: handshake, to: connection)
         loop.setDeadline(connection, after: options.headTimeout)
         connection.begin(isReadable: layer.mayHaveBytes, sawPeerClose: sawPeerClose)

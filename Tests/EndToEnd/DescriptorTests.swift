@@ -38,8 +38,11 @@ import Testing
     @Test func dialWithoutADescriptorSaysSo() throws {
         try Web.with([try HTTPInstance("web")], workers: 1) { mesh in
             let client = try mesh.client()
-            // Once it has been answered it has its descriptor; nothing else is opened afterwards.
+            // Once it has been answered it has its descriptor; nothing else is opened afterwards. The same of the admin
+            // address: when this one is answered, those that asked for readiness are closed.
             try demandEqual(try client.exchange(host: "nobody.example").status, 404, "a first request")
+            let admin = try HTTPTestClient(mesh.adminPort)
+            try demandEqual(try admin.exchange("GET", "/live", host: "127.0.0.1").status, 200, "alive")
             let taken = try self.openDescriptors(mesh)
             let limit = (0...).first { !taken.contains($0) } ?? 0
             let arguments = ["--pid", "\(mesh.pid)", "--nofile=\(limit):"]

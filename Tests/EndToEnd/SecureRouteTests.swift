@@ -25,8 +25,8 @@ import Testing
                 "-kLi", "--resolve", "\(Self.host):\(secure.port):127.0.0.1", "--resolve",
                 "\(Self.host):\(secure.mesh.http):127.0.0.1", "http://\(Self.host):\(secure.mesh.http)/in?x=1",
             ], in: secure.scratch
-        ).output
-        for part in ["301 ", "200 ", "Strict-Transport-Security: max-age=31536000; includeSubDomains", "; Secure"] {
+        ).output.lowercased()
+        for part in ["301 ", "200 ", "strict-transport-security: max-age=31536000; includesubdomains", "; secure"] {
             try demand(followed.contains(part), "no '\(part)' in \(followed)")
         }
         try demandEqual(bank.requests.map(\.target), ["/in?x=1"], "what the instance saw")

@@ -31,6 +31,8 @@ final class HTTP2Server: HTTP2Connection {
     let binding: PortBinding
     let isTrusted: Bool
     let isSecure: Bool
+    /// Lines for instances that tell of the client's certificate; empty: it showed none.
+    let certificate: [UInt8]
     unowned(unsafe) var previous: HTTP2Server?
     unowned(unsafe) var next: HTTP2Server?
 
@@ -51,12 +53,13 @@ final class HTTP2Server: HTTP2Connection {
     private var windowUpdates: FrameBudget
 
     init(
-        _ transport: Transport, _ peer: SocketAddress, _ binding: PortBinding, isSecure: Bool, _ worker: HTTPWorker,
-        _ context: HTTP2Context, _ session: HTTP2Session
+        _ transport: Transport, _ peer: SocketAddress, _ binding: PortBinding, isSecure: Bool, certificate: [UInt8],
+        _ worker: HTTPWorker, _ context: HTTP2Context, _ session: HTTP2Session
     ) {
         self.peer = peer
         self.binding = binding
         self.isSecure = isSecure
+        self.certificate = certificate
         isTrusted = worker.options.forwarding.trusts(peer.ip)
         let now = worker.loop.nowNanoseconds
         let options = worker.options.http2
