@@ -3,13 +3,32 @@ public import NetAddress
 public import Reactor
 
 /// One HTTP/1.1 request on a connection of its own, which asks the server to close behind the response.
-public struct FetchRequest: Sendable {
+public struct FetchRequest {
+    /// What a request over TLS needs.
+    public struct TLS {
+        let context: TLSClientContext?
+        let name: String
+        let engine: TLSEngine
+
+        /// - Parameters:
+        ///   - context: `nil`: the fetch fails.
+        ///   - name: asked for, and looked for in the server's certificate.
+        ///   - engine: of the loop that the fetch runs on.
+        public init(_ context: TLSClientContext?, name: String, _ engine: TLSEngine) {
+            self.context = context
+            self.name = name
+            self.engine = engine
+        }
+    }
+
     public enum Target: Hashable, Sendable {
         case tcp(SocketAddress)
         case unix(path: String)
     }
 
     public var target: Target
+    /// `nil`: in clear.
+    public var tls: TLS?
     /// A token (RFC 9110 section 9.1), in its own case.
     public var method: String
     /// The request target in origin form (RFC 9112 section 3.2.1): begins with `/`, already percent-encoded.
@@ -46,12 +65,16 @@ public struct FetchRequest: Sendable {
 
 /// What a fetch was busy with.
 public enum FetchPhase: String, Sendable {
-    case connect, request, head, body
+    case connect, handshake, request, head, body
 }
 
 public enum FetchFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case connectFailed(SystemError)
     case timedOut(FetchPhase)
+    /// The TLS handshake failed, in OpenSSL's words.
+    case tlsFailed(reason: String)
+    /// There is no context for TLS: its authorities cannot be used.
+    case noTLS
     /// The response breaks HTTP/1.1, or the request would have.
     case malformed(MessageError)
     /// The server ended the connection before the response was whole.
@@ -64,7 +87,7 @@ public enum FetchFailure: Error, Equatable, Sendable, CustomStringConvertible {
     public var isLocal: Bool {
         switch self {
         case .connectFailed(let error): error.isLocal
-        case .outOfBuffers: true
+        case .outOfBuffers, .noTLS: true
         default: false
         }
     }
@@ -75,6 +98,8 @@ public enum FetchFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case .timedOut(let phase): "timed out (\(phase))"
         case .malformed(let error): "\(error.reason)"
         case .closedEarly: "connection closed early"
+        case .tlsFailed(let reason): "TLS: \(reason)"
+        case .noTLS: "the authorities for TLS cannot be used"
         case .bodyTooLarge: "response body too large"
         case .outOfBuffers: "out of buffers"
         }

@@ -11,7 +11,9 @@ public final class HTTPFetch: Handler {
     private static let receivesPerTurn = 16
 
     private let loop: EventLoop
-    private var socket = Socket.none
+    private var transport = Transport.none
+    /// Until its handshake is over.
+    private var layer: TLSLayer?
     private var outgoing: [UInt8] = []
     private var sent = 0
     private var reader: ResponseReader
@@ -77,16 +79,24 @@ public final class HTTPFetch: Handler {
             return .malformed(error)
         }
         do {
-            socket =
+            let socket =
                 switch request.target {
                 case .tcp(let address): try Socket.dial(address)
                 case .unix(let path): try Socket.dial(unixPath: path)
                 }
+            transport = Transport(socket)
+            if let tls = request.tls {
+                layer = tls.context.flatMap { TLSLayer(to: socket, $0, name: tls.name, sessionKey: nil, tls.engine) }
+                guard let layer else {
+                    closeTransport()
+                    return .noTLS
+                }
+                transport = Transport(layer, over: socket)
+            }
             try loop.attach(self, socket)
             return nil
         } catch {
-            socket.close()
-            socket = .none
+            closeTransport()
             return .connectFailed(error)
         }
     }
@@ -96,12 +106,31 @@ public final class HTTPFetch: Handler {
     override public func ready(_ readiness: Readiness) {
         if phase == .connect {
             guard !readiness.isDisjoint(with: [.writable, .error, .hangup]) else { return }
-            let code = socket.takeError()
+            let code = transport.socket.takeError()
             guard code == 0 else { return finish(.failed(.connectFailed(SystemError("connect", code)))) }
-            phase = .request
+            phase = layer == nil ? .request : .handshake
+        }
+        if phase == .handshake {
+            guard shakeHands() else { return }
         }
         if !readiness.isDisjoint(with: [.readable, .peerClosed, .error, .hangup]) { canReceive = true }
         pump()
+    }
+
+    /// Whether the handshake is over, and well.
+    private func shakeHands() -> Bool {
+        guard let layer else { return true }
+        switch layer.shakeHands() {
+        case .done:
+            self.layer = nil
+            phase = .request
+            canReceive = layer.mayHaveBytes
+            return true
+        case .waiting: break
+        case .closed: finish(.failed(.closedEarly))
+        case .failed(let reason): finish(.failed(.tlsFailed(reason: reason)))
+        }
+        return false
     }
 
     override public func resume() {
@@ -123,7 +152,7 @@ public final class HTTPFetch: Handler {
         while sent < outgoing.count {
             let result = outgoing.withUnsafeBytes { bytes -> IOResult in
                 guard let base = bytes.baseAddress else { return .wouldBlock }
-                return socket.send(base + sent, bytes.count - sent)
+                return transport.send(base + sent, bytes.count - sent)
             }
             switch result {
             case .count(let count): sent += count
@@ -142,7 +171,7 @@ public final class HTTPFetch: Handler {
         for _ in 0..<Self.receivesPerTurn {
             guard let buffer = buffer ?? loop.buffers.leaseSmall() else { return finish(.failed(.outOfBuffers)) }
             self.buffer = buffer
-            switch socket.receive(buffer.base + filled, buffer.capacity - filled) {
+            switch transport.receive(buffer.base + filled, buffer.capacity - filled) {
             case .wouldBlock:
                 canReceive = false
                 if filled == 0 { giveBackBuffer() }
@@ -178,7 +207,7 @@ public final class HTTPFetch: Handler {
         if !isHeadTold {
             isHeadTold = true
             loop.clearDeadline(self)
-            socket.keepAlive()
+            transport.keepAlive()
             piece(reader.status, [])
         }
         let bytes = reader.takeBody()
@@ -197,9 +226,14 @@ public final class HTTPFetch: Handler {
         completion = nil
         piece = nil
         loop.detach(self)
-        socket.close()
-        socket = .none
+        closeTransport()
         giveBackBuffer()
+    }
+
+    private func closeTransport() {
+        if transport.isOpen { transport.close() }
+        transport = .none
+        layer = nil
     }
 
     private func giveBackBuffer() {

@@ -1,3 +1,4 @@
+internal import HTTPClient
 public import MeshCore
 public import Reactor
 
@@ -33,6 +34,9 @@ public final class HealthProber {
     private let loop: EventLoop
     private let flipped: Flipped
     private let inFlightLimit: Int
+    /// For probes over TLS; `nil`: they cannot be made at present.
+    public var clientContext: (UpstreamTLS) -> TLSClientContext? = { _ in nil }
+    private let tlsEngine = TLSEngine()
     private var services: [String: [String: TrackedInstance]] = [:]
     private var spread: FirstProbeSpread
     /// The queue for a free probe, by ticket: leaving it from the middle costs no search.
@@ -198,7 +202,8 @@ public final class HealthProber {
         instance.schedule?.started(nowNanoseconds: loop.nowNanoseconds)
         tally.inFlight += 1
         // Every probe under way is cancelled before the prober ends.
-        instance.attempt = .start(probe, of: instance.spec, on: loop) { [unowned self] in ended(instance, $0) }
+        let tls = probe.tls.map { FetchRequest.TLS(clientContext($0), name: $0.serverName, tlsEngine) }
+        instance.attempt = .start(probe, of: instance.spec, tls, on: loop) { [unowned self] in ended(instance, $0) }
         instance.rearm(on: loop)
     }
 

@@ -20,15 +20,17 @@ enum ProbeAttempt {
 
     /// Starts a probe; `verdict` is called once, on the loop, never from within this call.
     static func start(
-        _ probe: ProbeSpec, of instance: InstanceSpec, on loop: EventLoop, verdict: @escaping (ProbeVerdict) -> Void
+        _ probe: ProbeSpec, of instance: InstanceSpec, _ tls: FetchRequest.TLS? = nil, on loop: EventLoop,
+        verdict: @escaping (ProbeVerdict) -> Void
     ) -> ProbeAttempt {
         let timeout = max(Nanoseconds.of(seconds: probe.timeoutSeconds), 1_000_000)
         switch probe.kind {
         case .http(let port, let path):
             let address = instance.socketAddress(containerPort: port)
-            let request = FetchRequest(
+            var request = FetchRequest(
                 "GET", path, to: .tcp(address), host: "\(address)", headers: [("User-Agent", "meshd-probe")],
                 timeoutNanoseconds: timeout, keepsBody: false)
+            request.tls = tls
             return .http(HTTPFetch.start(request, on: loop) { verdict(judge($0, timeout)) })
         case .tcp(let port):
             let address = instance.socketAddress(containerPort: port)

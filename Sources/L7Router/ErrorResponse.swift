@@ -24,6 +24,10 @@ struct ErrorResponse {
     static let connectionRefused = ErrorResponse(502, "connection_refused", "no instance could be reached")
     static let connectionTimeout = ErrorResponse(504, "connection_timeout", "no instance answered the connection")
     static let connectionFailed = ErrorResponse(502, "destination_ip_unroutable", "no instance could be reached")
+    static let distrusted = ErrorResponse(
+        502, "tls_certificate_error", "the instance's certificate is not trusted or has another name")
+    static let tlsFailed = ErrorResponse(502, "tls_protocol_error", "the handshake with the instance failed")
+    static let noTLS = ErrorResponse(500, "proxy_configuration_error", "the authorities for the service cannot be used")
     static let connectionTerminated = ErrorResponse(
         502, "connection_terminated", "the instance closed before its answer")
     static let responseTimeout = ErrorResponse(504, "http_response_timeout", "the instance did not answer in time")
@@ -57,6 +61,7 @@ struct ErrorResponse {
         case 414: "URI Too Long"
         case 417: "Expectation Failed"
         case 431: "Request Header Fields Too Large"
+        case 500: "Internal Server Error"
         case 501: "Not Implemented"
         case 502: "Bad Gateway"
         case 503: "Service Unavailable"

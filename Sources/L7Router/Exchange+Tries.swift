@@ -32,7 +32,13 @@ extension Exchange {
 
     /// A pooled connection. What must not be sent twice only goes on one that the instance has not closed meanwhile.
     private func takePooled(_ picked: Endpoint) -> InstanceConnection? {
+        let tls = worker.balancer.upstreamTLS(pool)
         while let pooled = worker.pool.take(picked) {
+            // The service's label has changed since.
+            guard pooled.tls == tls else {
+                pooled.close()
+                continue
+            }
             if method.isIdempotent && isReplayable || !pooled.isStale { return pooled }
             pooled.close()
         }
@@ -47,7 +53,10 @@ extension Exchange {
         } catch {
             return dialRefused(error)
         }
-        let connection = InstanceConnection(Transport(socket), picked, worker)
+        guard let connection = makeConnection(socket, picked) else {
+            socket.close()
+            return refuse(.noTLS)
+        }
         do {
             try loop.attach(connection, socket)
         } catch {
@@ -57,6 +66,19 @@ extension Exchange {
         instance = connection
         connection.exchange = self
         loop.setDeadline(connection, after: worker.options.connectTimeout)
+    }
+
+    /// `nil`: the service is spoken to over TLS, and there is no context for it. It is never spoken to in clear
+    /// instead.
+    private func makeConnection(_ socket: Socket, _ picked: Endpoint) -> InstanceConnection? {
+        guard let tls = worker.balancer.upstreamTLS(pool) else {
+            return InstanceConnection(Transport(socket), picked, worker)
+        }
+        let key = UInt64(picked.incarnation) << 32 | UInt64(UInt32(bitPattern: picked.id))
+        guard let context = worker.instanceTLS[tls],
+            let layer = TLSLayer(to: socket, context, name: tls.serverName, sessionKey: key, worker.tlsEngine)
+        else { return nil }
+        return InstanceConnection(layer, tls, picked, worker)
     }
 
     // MARK: - Failures
@@ -116,6 +138,8 @@ extension Exchange {
         if let shortage = error.shortage { return .shortage(shortage) }
         return switch error.code {
         case SystemError.timedOut: .connectionTimeout
+        case SystemError.distrusted: .distrusted
+        case SystemError.brokenProtocol: .tlsFailed
         case SystemError.connectionRefused, SystemError.connectionReset: .connectionRefused
         default: .connectionFailed
         }

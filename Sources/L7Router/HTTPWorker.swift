@@ -10,6 +10,9 @@ public final class HTTPWorker {
     let options: RouterOptions
     let pool: InstancePool
     let accessLog: AccessLog?
+    let tlsEngine = TLSEngine()
+    /// How instances are spoken to over TLS; a service whose entry is missing is not spoken to at all.
+    public var instanceTLS: [UpstreamTLS: TLSClientContext] = [:]
     var counters = RouterCounters()
     var random: RandomBits
     /// Scratch of one parse; nothing in it outlives the call that filled it.

@@ -6,12 +6,15 @@ import Reactor
 /// A connection to an instance: dialled for an exchange, kept in the pool between exchanges.
 final class InstanceConnection: Handler {
     enum State {
-        case connecting, active, idle, closed
+        case connecting, shakingHands, active, idle, closed
     }
 
     let worker: HTTPWorker
     let endpoint: Endpoint
     private(set) var transport: Transport
+    /// How TLS was begun; `nil`: in clear.
+    let tls: UpstreamTLS?
+    private var handshake: TLSLayer?
     private(set) var state = State.connecting
     /// It has served an exchange before.
     private(set) var isReused = false
@@ -25,8 +28,15 @@ final class InstanceConnection: Handler {
     unowned(unsafe) var newer: InstanceConnection?
     unowned(unsafe) var older: InstanceConnection?
 
-    init(_ transport: Transport, _ endpoint: Endpoint, _ worker: HTTPWorker) {
+    /// Over TLS: the handshake follows the connection, in the same time.
+    convenience init(_ layer: TLSLayer, _ tls: UpstreamTLS, _ endpoint: Endpoint, _ worker: HTTPWorker) {
+        self.init(Transport(layer, over: layer.socket), endpoint, worker, tls)
+        handshake = layer
+    }
+
+    init(_ transport: Transport, _ endpoint: Endpoint, _ worker: HTTPWorker, _ tls: UpstreamTLS? = nil) {
         self.transport = transport
+        self.tls = tls
         self.endpoint = endpoint
         self.worker = worker
         worker.counters.instanceConnectionsOpened += 1
@@ -38,6 +48,7 @@ final class InstanceConnection: Handler {
     override func ready(_ readiness: Readiness) {
         switch state {
         case .connecting: connected(readiness)
+        case .shakingHands: shakeHands()
         case .active: active(readiness)
         case .idle: close()  // It closed, or sent what nobody asked for.
         case .closed: break
@@ -51,11 +62,37 @@ final class InstanceConnection: Handler {
             exchange?.dialFailed(SystemError("connect", code == 0 ? SystemError.connectionReset : code))
             return
         }
+        guard handshake == nil else {
+            state = .shakingHands
+            return shakeHands()
+        }
         state = .active
         isWritable = true
         worker.loop.clearDeadline(self)
         exchange?.instanceConnected()
         if state == .active, readiness.contains(.readable) { active(readiness) }
+    }
+
+    private func shakeHands() {
+        guard let layer = handshake else { return }
+        switch layer.shakeHands() {
+        case .waiting: break
+        case .closed: exchange?.dialFailed(SystemError("TLS", SystemError.connectionReset))
+        case .failed(let reason):
+            Log.debug("TLS handshake with an instance failed", ["instance": "\(endpoint.address)", "reason": reason])
+            let code = layer.isPeerDistrusted ? SystemError.distrusted : SystemError.brokenProtocol
+            exchange?.dialFailed(SystemError("TLS", code))
+        case .done:
+            handshake = nil
+            state = .active
+            isWritable = true
+            worker.loop.clearDeadline(self)
+            exchange?.instanceConnected()
+            if layer.mayHaveBytes, state == .active {
+                isReadable = true
+                exchange?.instanceReadable()
+            }
+        }
     }
 
     private func active(_ readiness: Readiness) {
@@ -77,7 +114,7 @@ final class InstanceConnection: Handler {
 
     override func deadlineReached() {
         switch state {
-        case .connecting: exchange?.dialFailed(SystemError("connect", SystemError.timedOut))
+        case .connecting, .shakingHands: exchange?.dialFailed(SystemError("connect", SystemError.timedOut))
         case .active: exchange?.instanceTimedOut()
         case .idle: close()
         case .closed: break

@@ -158,7 +158,7 @@ import Testing
         ("http://127.0.0.1/", "word 'container'"), ("http://container:0", "not a port"),
         ("http://container:", "not a port"), ("http://container:65536", "not a port"),
         ("tcp://container", "names its port"), ("tcp://container:80/x", "not a port"),
-        ("https://container", "not supported yet"), ("grpc://other:1", "is the word 'container'"),
+        ("grpc://other:1", "is the word 'container'"),
         ("grpc://container:1/a b", "visible ASCII"),
         ("udp://container:1", "not a scheme"), ("http://container/a b", "path of a probe"),
     ])

@@ -30,4 +30,30 @@ import Testing
         let alone = try catalogue("labels: {mesh.tls.key: a.key}")
         #expect(alone.warnings.contains { $0.message.contains("there is no mesh.tls.certificate") })
     }
+
+    private let tls = "mesh.protocol: https, mesh.tls.ca: /ca.pem, mesh.tls.name: A.Example, mesh.tls.verify: \"false\""
+
+    @Test func instancesOverTLS() throws {
+        let whole = UpstreamTLS(serverName: "a.example", authorities: "/ca.pem", verifies: false)
+        #expect(try service("labels: {\(tls)}").upstreamTLS == whole)
+        #expect(try service("labels: {mesh.protocol: https}").upstreamTLS == UpstreamTLS(serverName: "web"))
+        #expect(try service("labels: {mesh.protocol: http}").upstreamTLS == nil)
+        let probed = try service("labels: {\(tls), aliyun.probe.url: \"https://container/x\"}")
+        #expect(probed.probe?.kind == .http(containerPort: 443, path: "/x") && probed.probe?.tls == whole)
+        let plain = try service("labels: {\(tls), aliyun.probe.url: \"http://container\"}")
+        #expect(plain.probe?.tls == nil)
+    }
+
+    @Test(arguments: [
+        ("mesh.protocol: ftp", "is not http or https"), ("mesh.tls.name: a b", "is not a host name"),
+        ("mesh.tls.verify: maybe", "is not true or false"),
+    ])
+    func faultsOfInstancesOverTLS(label: String, message: String) {
+        #expect(problem("labels: {\(label)}")?.message.contains(message) == true)
+    }
+
+    @Test func withoutTLSItsLabelsAreToldOf() throws {
+        let found = try catalogue("labels: {mesh.tls.ca: /ca.pem}")
+        #expect(found.warnings.contains { $0.message.contains("not spoken to over TLS") })
+    }
 }

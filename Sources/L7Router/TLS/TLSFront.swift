@@ -39,7 +39,7 @@ public final class TLSFront {
     private static let drainNanoseconds: UInt64 = 1_000_000_000
 
     let loop: EventLoop
-    let engine = TLSEngine()
+    let engine: TLSEngine
     let http: HTTPWorker
     let options: TLSFrontOptions
     /// Where sessions go that are relayed by their server name; -1 as pool: nowhere.
@@ -56,6 +56,7 @@ public final class TLSFront {
     public init(loop: EventLoop, http: HTTPWorker, options: TLSFrontOptions) {
         self.loop = loop
         self.http = http
+        engine = http.tlsEngine
         self.options = options
     }
 

@@ -31,6 +31,8 @@ public struct ServiceSpec: Hashable, Sendable {
     public var slowStartSeconds: Double
     /// The certificate that the service brings along for its names.
     public var certificate: CertificateSpec?
+    /// `nil`: instances are spoken to in clear.
+    public var upstreamTLS: UpstreamTLS?
 
     public init(
         name: String, aliases: [String] = [], routes: [RouteSpec] = [], publishedPorts: [PublishedPort] = [],
@@ -133,6 +135,8 @@ public struct ProbeSpec: Hashable, Sendable {
     }
 
     public var kind: Kind
+    /// Of an `http` probe: asked over TLS; `nil`: in clear.
+    public var tls: UpstreamTLS?
     /// Seconds after the instance appeared in which it is neither picked nor failed; 0...86,400.
     public var initialDelaySeconds: Double
     /// Seconds from start of a probe to its failure; above 0, up to 3,600.

@@ -7,6 +7,8 @@ public final class Snapshot: Sendable {
     public let hosts: HostTable
     /// Of TLS sessions that are relayed by their server name.
     public let serverNames: ServerNameTable
+    /// By pool id: how instances are spoken to where it is over TLS.
+    public let upstreamTLS: [Int32: UpstreamTLS]
     /// By pool id.
     public let pools: PagedTable<Pool>
     /// By endpoint id: the incarnation that lives, 0 where none does.
@@ -18,19 +20,22 @@ public final class Snapshot: Sendable {
 
     public convenience init() {
         self.init(
-            generation: 0, hosts: HostTable(), serverNames: ServerNameTable(), pools: PagedTable(fill: .none),
+            generation: 0, hosts: HostTable(), serverNames: ServerNameTable(), upstreamTLS: [:],
+            pools: PagedTable(fill: .none),
             incarnations: PagedTable(fill: 0),
             listeners: [], zone: [], storage: [])
     }
 
     init(
-        generation: UInt64, hosts: HostTable, serverNames: ServerNameTable, pools: PagedTable<Pool>,
+        generation: UInt64, hosts: HostTable, serverNames: ServerNameTable, upstreamTLS: [Int32: UpstreamTLS],
+        pools: PagedTable<Pool>,
         incarnations: PagedTable<UInt32>,
         listeners: [ListenerPlan], zone: [ZoneEntry], storage: [PoolStorage]
     ) {
         self.generation = generation
         self.hosts = hosts
         self.serverNames = serverNames
+        self.upstreamTLS = upstreamTLS
         self.pools = pools
         self.incarnations = incarnations
         self.listeners = listeners

@@ -121,6 +121,7 @@ public struct SnapshotCompiler {
         retryVIPs(&dirt)
         let hosts = dirt.hosts ? compileHosts() : last.hosts
         let serverNames = dirt.hosts ? compileServerNames() : last.serverNames
+        let upstreamTLS = dirt.hosts ? compileUpstreamTLS() : last.upstreamTLS
         let listeners = dirt.listeners || last.generation == 0 ? compileListeners() : last.listeners
         let zone = dirt.zone ? compileZone() : patchZone(dirt.tasks)
         let incarnations = last.incarnations.replacing(endpointIDs.changes)
@@ -128,7 +129,7 @@ public struct SnapshotCompiler {
         problems = vipProblems.values.sorted() + nameProblems + routeProblems + listenerProblems
         last = Snapshot(
             generation: last.generation + 1, hosts: hosts, serverNames: serverNames,
-            pools: last.pools.replacing(dirt.pools),
+            upstreamTLS: upstreamTLS, pools: last.pools.replacing(dirt.pools),
             incarnations: incarnations, listeners: listeners, zone: zone, storage: Array(storage.values))
         return last
     }
@@ -304,6 +305,15 @@ extension SnapshotCompiler {
             }
         }
         return ServerNameTable(relayed: relayed, served: served)
+    }
+
+    private func compileUpstreamTLS() -> [Int32: UpstreamTLS] {
+        var found: [Int32: UpstreamTLS] = [:]
+        for record in records.values {
+            guard let tls = record.entry.spec.upstreamTLS else { continue }
+            for pool in record.pools.values { found[pool] = tls }
+        }
+        return found
     }
 
     private func isServed(_ route: RouteSpec) -> Bool {

@@ -20,6 +20,10 @@ public struct SystemError: Error, Hashable, CustomStringConvertible {
     public static let connectionRefused = ECONNREFUSED
     public static let connectionReset = ECONNRESET
     public static let timedOut = ETIMEDOUT
+    /// A handshake that failed.
+    public static let brokenProtocol = EPROTO
+    /// A certificate that is not trusted, or is another server's.
+    public static let distrusted = EKEYREJECTED
 
     /// What the machine, not the peer, is short of; `nil` where it is another failure.
     public var shortage: Shortage? {

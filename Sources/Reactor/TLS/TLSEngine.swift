@@ -3,6 +3,7 @@ public final class TLSEngine {
     /// One record's plain bytes, used within one call.
     let scratch: UnsafeMutableRawPointer
     public var ticketKeys = TLSTicketKeys([])
+    var sessions = TLSSessionShelf()
 
     public init() { scratch = .allocate(byteCount: TLSLayer.recordBytes, alignment: 64) }
 

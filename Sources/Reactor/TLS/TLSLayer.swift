@@ -31,6 +31,7 @@ public final class TLSLayer: TransportLayer {
     /// close_notify could not be sent; `close` tries again.
     private var owesGoodbye = false
     private var resets = false
+    private var sessionKey: UInt64?
 
     /// The server's side, on a connection that a listener accepted. `nil`: no memory, or no certificate at all.
     public convenience init?(accepted socket: Socket, _ table: TLSCertificateTable, _ engine: TLSEngine) {
@@ -39,6 +40,25 @@ public final class TLSLayer: TransportLayer {
         guard let ssl else { return nil }
         self.table = table
         SSL_set_accept_state(ssl)
+    }
+
+    /// The client's side, on a connection to a server.
+    ///
+    /// - Parameters:
+    ///   - name: asked for, and looked for in the server's certificate.
+    ///   - sessionKey: names the server among those whose sessions the engine keeps; `nil`: none is kept.
+    public convenience init?(
+        to socket: Socket, _ context: TLSClientContext, name: String, sessionKey: UInt64?, _ engine: TLSEngine
+    ) {
+        self.init(socket, context.pointer, engine)
+        guard let ssl else { return nil }
+        self.sessionKey = sessionKey
+        SSL_set_connect_state(ssl)
+        guard meshd_set_host_name(ssl, name) == 1, !context.verifies || SSL_set1_host(ssl, name) == 1 else {
+            ERR_clear_error()
+            return nil
+        }
+        if let sessionKey, let session = engine.sessions.session(sessionKey) { SSL_set_session(ssl, session) }
     }
 
     init?(_ socket: Socket, _ context: OpaquePointer, _ engine: TLSEngine) {
@@ -59,6 +79,16 @@ public final class TLSLayer: TransportLayer {
     static func of(_ ssl: OpaquePointer) -> TLSLayer? {
         SSL_get_ex_data(ssl, 0).map { Unmanaged<TLSLayer>.fromOpaque($0).takeUnretainedValue() }
     }
+
+    /// Takes over a reference to a session of the server; `false`: it is not wanted.
+    func keep(_ session: OpaquePointer) -> Bool {
+        guard let sessionKey else { return false }
+        engine.sessions.put(session, sessionKey)
+        return true
+    }
+
+    /// Whether the handshake failed because of the server's certificate.
+    public var isPeerDistrusted: Bool { ssl.map { SSL_get_verify_result($0) != Int(X509_V_OK) } ?? false }
 
     var ticketKeys: TLSTicketKeys { engine.ticketKeys }
 

@@ -42,6 +42,7 @@ struct ServiceReader {
         try readProxyLabels(&labels, &findings)
         try readMeshLabels(&labels, &findings)
         try readTLS(&labels, &findings)
+        try readUpstreamTLS(&labels, &findings)
         labels.warnOfUnserved(service: spec.name, &findings)
         if let external = service["external"] { try readExternal(external) }
         if let list = service["x-mesh-instances"] { try readInstances(list) }

@@ -15,6 +15,7 @@ extension ServiceReader {
             var probe = settings
             do throws(TextFault) {
                 probe.kind = try ProbeText.parse(url.value.trimmed())
+                if ProbeText.isSecure(url.value.trimmed()) { probe.tls = UpstreamTLS(serverName: "") }
             } catch {
                 throw url.problem(error.message)
             }
@@ -66,7 +67,7 @@ extension ProbeSpec.Kind {
 /// The text of `probe.url`.
 enum ProbeText {
     private static let form =
-        "write http://container[:PORT][/PATH], grpc://container[:PORT][/SERVICE] or tcp://container:PORT"
+        "write http(s)://container[:PORT][/PATH], grpc://container[:PORT][/SERVICE] or tcp://container:PORT"
     private static let pathLimit = 1_024
 
     static func parse(_ text: some StringProtocol) throws(TextFault) -> ProbeSpec.Kind {
@@ -78,18 +79,22 @@ enum ProbeText {
         case "http": return try http(rest)
         case "tcp": return try tcp(rest)
         case "grpc": return try grpc(rest)
-        case "https": throw TextFault("https:// probes are not supported yet; \(form)")
+        case "https": return try http(rest, defaultPort: 443)
         default: throw TextFault("\(OneLine.quoted(scheme)) is not a scheme of probes; \(form)")
         }
     }
 
-    private static func http(_ rest: Substring) throws(TextFault) -> ProbeSpec.Kind {
+    static func isSecure(_ text: some StringProtocol) -> Bool {
+        RouteText.splitScheme(text).scheme?.lowercased() == "https"
+    }
+
+    private static func http(_ rest: Substring, defaultPort: UInt16 = 80) throws(TextFault) -> ProbeSpec.Kind {
         let slash = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
         let path = rest[slash...]
         guard path.utf8.count <= pathLimit, path.utf8.allSatisfy({ (0x21...0x7e).contains($0) && $0 != 0x23 }) else {
             throw TextFault("the path of a probe has up to \(pathLimit) visible ASCII characters other than '#'")
         }
-        let port = try port(rest[..<slash]) ?? 80
+        let port = try port(rest[..<slash]) ?? defaultPort
         // An empty path is requested as `/` (RFC 9112 section 3.2.1).
         return .http(containerPort: port, path: path.hasPrefix("/") ? String(path) : "/\(path)")
     }

@@ -1,4 +1,5 @@
 import MeshCore
+import NetAddress
 
 extension ServiceReader {
     private static let pathLimit = 4_096
@@ -17,6 +18,41 @@ extension ServiceReader {
             spec.certificate = try Self.bundle(bundle)
         }
         if certificate == nil, let key { findings.warn(key.problem("there is no mesh.tls.certificate")) }
+    }
+
+    /// Reads `mesh.protocol` and how instances are spoken to over TLS. Behind the probe, which it may concern.
+    mutating func readUpstreamTLS(_ labels: inout LabelSet, _ findings: inout Findings) throws(CatalogueProblem) {
+        var tls = UpstreamTLS(serverName: spec.name.lowercased())
+        let name = labels.takeMesh("tls.name")
+        if let name { tls.serverName = try Self.serverName(name) }
+        let authorities = labels.takeMesh("tls.ca")
+        if let authorities { tls.authorities = try Self.path(authorities) }
+        let verifies = labels.takeMesh("tls.verify")
+        if let verifies { tls.verifies = try Self.truth(verifies) }
+        if let label = labels.takeMesh("protocol") {
+            switch label.value.trimmed() {
+            case "http": break
+            case "https": spec.upstreamTLS = tls
+            default: throw label.problem("\(OneLine.quoted(label.value)) is not http or https")
+            }
+        }
+        if spec.probe?.tls != nil { spec.probe?.tls = tls }
+        if spec.upstreamTLS == nil, spec.probe?.tls == nil, let unused = name ?? authorities ?? verifies {
+            findings.warn(unused.problem("instances are not spoken to over TLS, so this has no effect"))
+        }
+    }
+
+    private static func serverName(_ label: Label) throws(CatalogueProblem) -> String {
+        let name = label.value.trimmed().lowercased()
+        guard HostNameText.isValid(name) else { throw label.problem("\(OneLine.quoted(name)) is not a host name") }
+        return name
+    }
+
+    private static func truth(_ label: Label) throws(CatalogueProblem) -> Bool {
+        guard let value = Bool(label.value.trimmed().lowercased()) else {
+            throw label.problem("\(OneLine.quoted(label.value)) is not true or false")
+        }
+        return value
     }
 
     /// A path, or the PEM text itself with its line ends written as `\\n`, as the original took it.

@@ -80,10 +80,11 @@ final class ControlPlane: Handler {
     func apply(_ event: SourceEvent) {
         let touched = catalogue.apply(event)
         defer { noteReadiness() }
+        // Before probes begin, which may need what this brings.
+        self.touched(touched)
         for name in touched {
             if let entry = catalogue.entries[name] { prober.update(entry) } else { prober.remove(service: name) }
         }
-        self.touched(touched)
         markDirty(touched)
     }
 

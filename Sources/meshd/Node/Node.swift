@@ -1,5 +1,6 @@
 import AliasDNS
 import Configuration
+import HealthProber
 import L4Proxy
 import L7Router
 import MeshCore
@@ -21,6 +22,7 @@ final class Node {
     private(set) var admin: AdminServer?
     private var state: StateDirectory?
     private(set) var certificates: CertificateKeeper?
+    private let instanceTLS: InstanceTLSKeeper
     private let started: UInt64
     private var shutdown: Shutdown?
     /// Called when every worker has ended.
@@ -34,6 +36,7 @@ final class Node {
         let urls = try settings.registries.map { try RegistryURL($0) }
         inboxes = try (0..<settings.workers).map { _ in try Mailbox<WorkerMessage>() }
         reports = Reports(loop, inboxes)
+        instanceTLS = InstanceTLSKeeper(on: loop, folder: settings.tls.certificates, workers: inboxes)
         state = try settings.stateDirectory.map { path in
             try Self.naming("--state-dir \(path)") { () throws(SystemError) in try StateDirectory(path) }
         }
@@ -81,11 +84,15 @@ final class Node {
     }
 
     private func openTLS() throws {
+        control.prober.clientContext = { [instanceTLS] in instanceTLS.context($0) }
+        control.touched = { [unowned self] in
+            instanceTLS.update($0, control.catalogue)
+            certificates?.update($0, control.catalogue)
+        }
+        control.certificateProblems = { [unowned self] in instanceTLS.problems + (certificates?.problems ?? []) }
         guard let address = settings.tls.https else { return }
         try Self.require(address, "--https")
         certificates = try CertificateKeeper(try certificateSetup(), on: loop, workers: inboxes)
-        control.touched = { [unowned self] in certificates?.update($0, control.catalogue) }
-        control.certificateProblems = { [unowned self] in certificates?.problems ?? [] }
     }
 
     /// An address of the node's own settings must be free; services' addresses need not be.
@@ -235,6 +242,7 @@ final class Node {
         shutdownThreads = []
         dns?.close()
         certificates?.stop()
+        instanceTLS.stop()
         admin?.close()
         if case .unix(let path)? = settings.admin { FileBytes.remove(path) }
         Log.info("stopped", ["drained": "\(isDrained)"])

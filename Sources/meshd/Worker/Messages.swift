@@ -11,6 +11,7 @@ enum WorkerMessage: Sendable {
     /// What new TLS handshakes choose from.
     case certificates(TLSCertificateTable)
     case ticketKeys(TLSTicketKeys)
+    case instanceTLS([UpstreamTLS: TLSClientContext])
     case report(ticket: UInt64)
     /// A dial to this endpoint failed on some worker: tell of the next one that succeeds.
     case watchDials(id: Int32)

@@ -65,6 +65,7 @@ final class Worker {
         case .install(let snapshot, let blocked): install(snapshot, blocked)
         case .certificates(let table): tls.install(table)
         case .ticketKeys(let keys): tls.install(keys)
+        case .instanceTLS(let contexts): http.instanceTLS = contexts
         case .report(let ticket): report(ticket)
         case .watchDials(let id): dials.watch(id)
         case .drain: drain()

@@ -1,0 +1,54 @@
+import COpenSSL
+
+/// OpenSSL's context for connections to servers that are trusted by one bundle of authorities. Immutable once made; any
+/// thread may make connections from it.
+public final class TLSClientContext: Sendable {
+    nonisolated(unsafe) let pointer: OpaquePointer
+    let verifies: Bool
+
+    /// - Parameters:
+    ///   - authorities: PEM; `nil`: the system's.
+    ///   - verifies: whether the server's certificate and name are looked at.
+    public init(authorities: [UInt8]?, verifies: Bool) throws(TLSError) {
+        self.verifies = verifies
+        pointer = try TLSContext.make(TLS_client_method())
+        // From here on `deinit` frees.
+        try TLSContext.check(Int(meshd_ctx_set_min_version(pointer, TLS1_2_VERSION)), "version")
+        if let authorities {
+            try TLSAuthorities(authorities).trust(in: pointer, asksClients: false)
+        } else {
+            try TLSContext.check(Int(SSL_CTX_set_default_verify_paths(pointer)), "the system's authorities")
+        }
+        SSL_CTX_set_verify(pointer, verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nil)
+        _ = meshd_ctx_set_cache_mode(pointer, Int(SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL))
+        SSL_CTX_sess_set_new_cb(pointer) { ssl, session in
+            guard let ssl, let session, let layer = TLSLayer.of(ssl) else { return 0 }
+            return layer.keep(session) ? 1 : 0
+        }
+    }
+
+    deinit { SSL_CTX_free(pointer) }
+}
+
+/// Sessions of servers that may be taken up again: the newest of each.
+struct TLSSessionShelf: ~Copyable {
+    private static let limit = 4_096
+    private var sessions: [UInt64: OpaquePointer] = [:]
+
+    /// Takes over the reference.
+    mutating func put(_ session: OpaquePointer, _ key: UInt64) {
+        if sessions.count >= Self.limit, sessions[key] == nil { clear() }
+        if let old = sessions.updateValue(session, forKey: key) { SSL_SESSION_free(old) }
+    }
+
+    func session(_ key: UInt64) -> OpaquePointer? { sessions[key] }
+
+    mutating func clear() {
+        for session in sessions.values { SSL_SESSION_free(session) }
+        sessions.removeAll(keepingCapacity: true)
+    }
+
+    deinit {
+        for session in sessions.values { SSL_SESSION_free(session) }
+    }
+}
