@@ -81,13 +81,18 @@ public final class HealthProber {
         var after: [String: TrackedInstance] = [:]
         after.reserveCapacity(entry.instances.count)
         for spec in entry.instances {
+            // What another node probes and tells needs no probe of this one.
+            let probe = spec.verdict == nil ? entry.spec.probe : nil
             if let known = before[spec.id], known.isReached(as: spec) {
                 after[spec.id] = known
-                if known.probe != entry.spec.probe { change(known, to: entry.spec.probe) }
+                if known.probe != probe { change(known, to: probe) }
+                take(spec.verdict, known)
             } else {
                 // Of two with one id the later counts.
                 if let twice = after[spec.id], twice !== before[spec.id] { end(twice) }
-                after[spec.id] = begin(spec, entry.spec.probe)
+                let instance = begin(spec, probe)
+                after[spec.id] = instance
+                take(spec.verdict, instance)
             }
         }
         for (id, instance) in before where after[id] !== instance { end(instance) }
@@ -106,6 +111,16 @@ public final class HealthProber {
         tally.instances += 1
         schedule(instance)
         return instance
+    }
+
+    private func take(_ verdict: AnnouncedVerdict?, _ instance: TrackedInstance) {
+        guard verdict != instance.verdict else { return }
+        instance.verdict = verdict
+        guard let verdict else { return }
+        let before = instance.health.state
+        instance.health.announced(verdict)
+        instance.rearm(on: loop)
+        if instance.health.state != before { log(instance) }
     }
 
     private func change(_ instance: TrackedInstance, to probe: ProbeSpec?) {
@@ -247,14 +262,20 @@ public final class HealthProber {
         let after = instance.health.state
         guard before != after else { return }
         tally.flips += 1
-        let cause = instance.health.cause
-        if after == .healthy {
+        log(instance)
+        flipped(instance.key, before, after, instance.health.cause)
+    }
+
+    private func log(_ instance: TrackedInstance) {
+        if instance.health.state == .healthy {
             Log.info("instance healthy", ["service": instance.key.service, "instance": instance.key.id])
         } else {
             Log.warning(
                 "instance unhealthy",
-                ["service": instance.key.service, "instance": instance.key.id, "cause": cause ?? "unknown"])
+                [
+                    "service": instance.key.service, "instance": instance.key.id,
+                    "cause": instance.health.cause ?? "unknown",
+                ])
         }
-        flipped(instance.key, before, after, cause)
     }
 }

@@ -9,6 +9,8 @@ final class TrackedInstance: Handler {
     let appearedAt: UInt64
     var probe: ProbeSpec?
     var health: HealthState
+    /// What another node announces, which then probes in place of this one.
+    var verdict: AnnouncedVerdict?
     /// `nil` without a probe.
     var schedule: ProbeSchedule?
     var attempt: ProbeAttempt?

@@ -185,6 +185,25 @@ import Testing
         try demand(!mesh.log.contains("s3cret") && !(try mesh.statusText().contains("s3cret")), "the password is told")
     }
 
+    @Test func theVerdictOfTheAnnouncingNodeCounts() throws {
+        let etcd = try EtcdCluster()
+        let one = try HTTPInstance("one")
+        let probe = #""aliyun.probe.url": "http://container:8080\#(HTTPInstance.probePath)""#
+        try etcd.put("services/web", #"{"labels": {"aliyun.routing.port_8080": "\#(Web.host)", \#(probe)}}"#)
+        let mesh = try MeshProcess.watching(etcd.registry)
+        func put(_ verdict: String) throws {
+            try etcd.put("instances/web/1", #"{"address": "\#(one.address)", \#(verdict)}"#)
+        }
+        try put(#""verdict": "unhealthy", "cause": "it says 500""#)
+        try eventually("status says why") { try mesh.statusText().contains("unhealthy (it says 500)") }
+        try demandEqual(try mesh.get(Web.host).status, 503, "an unhealthy instance")
+        try put(#""verdict": "healthy""#)
+        try mesh.awaitAnswer(Web.host, "one")
+        try demandEqual(one.probeCount, 0, "probes from here")
+        try put(#""node": "n1""#)
+        try eventually("nobody tells any more, so it is probed from here") { one.probeCount > 0 }
+    }
+
     @Test func aMeshThatCannotReadItsRegistryIsNotReady() throws {
         let etcd = try EtcdCluster()
         try etcd.putService("web", Web.host)

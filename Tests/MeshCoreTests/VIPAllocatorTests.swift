@@ -113,3 +113,48 @@ import Testing
         }
     }
 }
+
+@Suite struct VIPAgreementTests {
+    private let range = IPNetwork("10.0.0.0/24")
+
+    @Test func nothingIsChosenHereOnceNodesAgree() throws {
+        var vips = VIPAllocator(range: try #require(range))
+        let first = vips.assign("kept")
+        let own = try #require(first)
+        vips.agree([:])
+        #expect(vips.assign("new") == nil)
+        #expect(vips.assign("kept") == own, "until there is another")
+        #expect(vips.wants == [VIPWant(service: "kept", preferred: own), VIPWant(service: "new")])
+        vips.agree(["new": IPAddress("10.0.0.9"), "kept": own])
+        #expect(vips.assign("new") == IPAddress("10.0.0.9"))
+        #expect(vips.assign("kept") == own)
+        #expect(vips.wants.isEmpty)
+        vips.release("new")
+        #expect(vips.assign("new") == IPAddress("10.0.0.9"), "the same when it comes back")
+    }
+
+    @Test func anAgreedAddressIsTakenFromWhoHasItWithout() throws {
+        var vips = VIPAllocator(range: try #require(range))
+        let first = vips.assign("a")
+        let own = try #require(first)
+        vips.agree(["b": own])
+        #expect(vips.assign("b") == own)
+        #expect(vips.takeEvicted() == ["a"])
+        #expect(vips.takeEvicted() == [])
+        #expect(vips.assign("a") == nil)
+        // Two services with one agreed address: the second has none.
+        vips.agree(["a": own])
+        #expect(vips.assign("a") == nil)
+        #expect(vips.assign("b") == own)
+    }
+
+    @Test func aDemandedAddressIsWantedUntilItIsAgreedOn() throws {
+        var vips = VIPAllocator(range: try #require(range))
+        vips.agree(["a": IPAddress("10.0.0.1")])
+        #expect(vips.assign("a", demanded: IPAddress("10.0.0.2")) == IPAddress("10.0.0.1"))
+        #expect(vips.wants.map(\.demanded) == [IPAddress("10.0.0.2")])
+        vips.agree(["a": IPAddress("10.0.0.2")])
+        #expect(vips.assign("a", demanded: IPAddress("10.0.0.2")) == IPAddress("10.0.0.2"))
+        #expect(vips.wants.isEmpty)
+    }
+}

@@ -8,6 +8,12 @@ public struct VIPAllocator {
     private let range: IPNetwork
     public private(set) var assigned: [String: IPAddress] = [:]
     private var taken: [IPAddress: String] = [:]
+    /// Addresses that the nodes have agreed on; `nil`: this node chooses by itself.
+    private var agreed: [String: IPAddress]?
+    /// Services without an agreed address.
+    private var awaited: [String: VIPWant] = [:]
+    /// Services that lost an address which others have agreed to be another's.
+    private var evicted: Set<String> = []
     /// Whether the last search found nothing and nothing was released since.
     private var isUsedUp = false
 
@@ -21,6 +27,7 @@ public struct VIPAllocator {
     /// The service's address; `nil` where the range is used up or the demanded address is another service's. It then
     /// has no address at all: the one it may have had is free.
     public mutating func assign(_ service: String, demanded: IPAddress? = nil) -> IPAddress? {
+        if let agreed { return assign(service, demanded, agreed) }
         if let present = assigned[service], demanded == nil || demanded == present { return present }
         guard let address = demanded ?? firstFree(service) else { return nil }
         release(service)
@@ -31,10 +38,61 @@ public struct VIPAllocator {
     }
 
     public mutating func release(_ service: String) {
+        awaited[service] = nil
         if let address = assigned.removeValue(forKey: service) {
             taken[address] = nil
             isUsedUp = false
         }
+    }
+
+    // MARK: - Agreement
+
+    /// Whether addresses are the nodes' common choice.
+    public var isAgreeing: Bool { agreed != nil }
+
+    /// Services that wait for the nodes to agree on their address, by name.
+    public var wants: [VIPWant] { awaited.values.sorted { $0.service < $1.service } }
+
+    /// Takes in what the nodes have agreed on; `nil` as an address: nothing any more. From the first call on no
+    /// address is chosen here: a service keeps what it has until one is agreed on.
+    public mutating func agree(_ changes: [String: IPAddress?]) {
+        var addresses = agreed ?? [:]
+        for (service, address) in changes { addresses[service] = address }
+        agreed = addresses
+    }
+
+    /// Services whose address went to the one it was agreed to be, since the last call.
+    public mutating func takeEvicted() -> Set<String> {
+        defer { evicted = [] }
+        return evicted
+    }
+
+    /// The address that a service would have after `step` others were taken.
+    public func candidate(_ service: String, step: UInt64) -> IPAddress {
+        range.address(at: 1 + (Self.hash(service) % capacity &+ step) % capacity)
+    }
+
+    private mutating func assign(
+        _ service: String, _ demanded: IPAddress?, _ agreed: [String: IPAddress]
+    ) -> IPAddress? {
+        let present = assigned[service]
+        let address = agreed[service]
+        if address == nil || demanded ?? address != address {
+            awaited[service] = VIPWant(service: service, demanded: demanded, preferred: present)
+        } else {
+            awaited[service] = nil
+        }
+        guard let address, address != present else { return present }
+        if let owner = taken[address] {
+            // Two services with one agreed address: somebody has written keys by hand.
+            guard agreed[owner] != address else { return present }
+            release(owner)
+            evicted.insert(owner)
+        }
+        if let present { taken[present] = nil }
+        assigned[service] = address
+        taken[address] = service
+        return address
     }
 
     private mutating func firstFree(_ service: String) -> IPAddress? {
@@ -56,5 +114,20 @@ public struct VIPAllocator {
         hash ^= hash >> 32
         // A shift binds tighter than a product.
         return (hash &* 0x9e37_79b9_7f4a_7c15) >> 16
+    }
+}
+
+/// A service that the nodes have to agree on an address for.
+public struct VIPWant: Hashable, Sendable {
+    public let service: String
+    /// The only address it takes; `nil`: any.
+    public let demanded: IPAddress?
+    /// The one it has on this node, from before there was an agreement.
+    public let preferred: IPAddress?
+
+    public init(service: String, demanded: IPAddress? = nil, preferred: IPAddress? = nil) {
+        self.service = service
+        self.demanded = demanded
+        self.preferred = preferred
     }
 }

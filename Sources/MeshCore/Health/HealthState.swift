@@ -77,6 +77,23 @@ public struct HealthState: Sendable, Equatable {
         return state != before
     }
 
+    /// Another node probes the instance and tells what it finds. Failed dials of this node count all the same: an
+    /// ejection lasts its time whatever the other finds.
+    public mutating func announced(_ verdict: AnnouncedVerdict) {
+        switch verdict {
+        case .healthy:
+            guard state != .ejected else { return }
+            readmit()
+            cause = nil
+        case .starting, .unhealthy:
+            readmitAtNanoseconds = nil
+            dialFailures = 0
+            state = .starting
+            cause = nil
+            if case .unhealthy(let text) = verdict { (state, cause) = (.unhealthy, text) }
+        }
+    }
+
     /// Takes in failed dials of live traffic. Returns whether the state flipped.
     ///
     /// - Parameter count: dials that failed since the last report; below 1 it says nothing.

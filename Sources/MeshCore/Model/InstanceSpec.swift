@@ -18,10 +18,13 @@ public struct InstanceSpec: Hashable, Sendable {
     public var version: String?
     /// Drain: what is in flight may finish, no new picks.
     public var isDraining: Bool
+    /// What the node that announces the instance finds by probing it; `nil`: nobody tells, each node probes by itself.
+    public var verdict: AnnouncedVerdict?
 
     public init(
         id: String, service: String, address: IPAddress, portMap: [UInt16: UInt16] = [:], solePort: UInt16? = nil,
-        node: String? = nil, zone: String? = nil, weight: Int = 1, version: String? = nil, isDraining: Bool = false
+        node: String? = nil, zone: String? = nil, weight: Int = 1, version: String? = nil, isDraining: Bool = false,
+        verdict: AnnouncedVerdict? = nil
     ) {
         self.id = id
         self.service = service
@@ -33,6 +36,7 @@ public struct InstanceSpec: Hashable, Sendable {
         self.weight = weight
         self.version = version
         self.isDraining = isDraining
+        self.verdict = verdict
     }
 
     /// Where `containerPort` of this instance is reached.
@@ -41,6 +45,13 @@ public struct InstanceSpec: Hashable, Sendable {
     }
 
     public var key: InstanceKey { InstanceKey(service: service, id: id) }
+}
+
+/// An instance's health as the node that probes it announces it.
+public enum AnnouncedVerdict: Hashable, Sendable {
+    case starting
+    case healthy
+    case unhealthy(cause: String?)
 }
 
 /// Names one instance in the whole catalogue.

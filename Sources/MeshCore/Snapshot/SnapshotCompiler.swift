@@ -99,6 +99,12 @@ public struct SnapshotCompiler {
 
     public var assignedVIPs: [String: IPAddress] { vips.assigned }
 
+    /// Services that wait for the nodes to agree on their VIP.
+    public var wantedVIPs: [VIPWant] { vips.wants }
+
+    /// Takes in VIPs that the nodes have agreed on (`VIPAllocator.agree`). The caller marks those services dirty.
+    public mutating func agree(onVIPs changes: [String: IPAddress?]) { vips.agree(changes) }
+
     /// Which instance an endpoint id belongs to.
     public func endpointOwner(_ id: Int32) -> EndpointKey? { endpointIDs.owner(id) }
 
@@ -118,6 +124,7 @@ public struct SnapshotCompiler {
         // What goes makes room first: a renamed service takes its VIP along.
         for name in names where catalogue.entries[name] == nil { remove(name, &dirt) }
         for name in names { if let entry = catalogue.entries[name] { update(entry, &dirt, state) } }
+        for name in vips.takeEvicted() { evict(name, &dirt) }
         retryVIPs(&dirt)
         let hosts = dirt.hosts ? compileHosts() : last.hosts
         let serverNames = dirt.hosts ? compileServerNames() : last.serverNames
@@ -160,9 +167,18 @@ public struct SnapshotCompiler {
 
     private mutating func assignVIP(_ spec: ServiceSpec) -> IPAddress? {
         let vip = vips.assign(spec.name, demanded: spec.vip)
-        let cause = spec.vip.map { "\($0) is another service's" } ?? "the range \(options.vipRange) is used up"
+        let cause =
+            spec.vip.map { "\($0) is another service's" }
+            ?? (vips.isAgreeing ? "the registry has none for it yet" : "the range \(options.vipRange) is used up")
         vipProblems[spec.name] = vip != nil ? nil : "service \(spec.name): no virtual IP: \(cause)"
         return vip
+    }
+
+    private mutating func evict(_ name: String, _ dirt: inout Dirt) {
+        guard let record = records[name] else { return }
+        let vip = assignVIP(record.entry.spec)
+        records[name] = Record(entry: record.entry, vip: vip, pools: record.pools, tasks: record.tasks)
+        (dirt.listeners, dirt.zone) = (true, true)
     }
 
     /// Services that found no address may find one now that all others have been updated.

@@ -34,6 +34,7 @@ struct EtcdInstance: Equatable {
             }
             spec.weight = Int(number)
         }
+        if let verdict = value["verdict"] { spec.verdict = try self.verdict(verdict, value["cause"]) }
         return EtcdInstance(spec: spec, createRevision: pair.createRevision, definition: value["service"])
     }
 
@@ -44,6 +45,15 @@ struct EtcdInstance: Equatable {
             throw TextFault("'address': \(OneLine.quoted(text)) is not ADDRESS or ADDRESS:PORT with an IP address")
         }
         return (socket.ip, socket.port)
+    }
+
+    private static func verdict(_ value: JSONValue, _ cause: JSONValue?) throws(TextFault) -> AnnouncedVerdict {
+        switch value.text {
+        case "healthy": return .healthy
+        case "starting": return .starting
+        case "unhealthy": return .unhealthy(cause: cause?.text.map { OneLine.text(String($0.prefix(200))) })
+        default: throw TextFault("'verdict' is not \"healthy\", \"unhealthy\" or \"starting\"")
+        }
     }
 
     private static func ports(_ value: JSONValue) throws(TextFault) -> [UInt16: UInt16] {

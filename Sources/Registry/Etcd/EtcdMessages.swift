@@ -1,4 +1,5 @@
 import JSONCodec
+import NetAddress
 import Reactor
 
 /// One key as etcd holds it (`mvccpb.KeyValue`).
@@ -130,16 +131,28 @@ enum EtcdRequest {
         "{\"request_put\":{\"key\":\(key(name)),\"value\":\"\(Base64.encode(value))\",\"lease\":\"\(lease)\"}}"
     }
 
-    /// For each item: both keys where neither is there, otherwise a look at both.
-    static func claim(_ items: [(keys: (String, String), values: (String, String))]) -> String {
-        let transactions = items.map { item in
-            let keys = [item.keys.0, item.keys.1].map(key)
-            let values = [item.values.0, item.values.1].map { "\"\(Base64.encode($0))\"" }
-            let compare = keys.map { "{\"target\":\"CREATE\",\"key\":\($0),\"create_revision\":\"0\"}" }
-            let puts = (0...1).map { "{\"request_put\":{\"key\":\(keys[$0]),\"value\":\(values[$0])}}" }
-            let ranges = keys.map { "{\"request_range\":{\"key\":\($0)}}" }
+    /// For each claim: both keys where neither is there, or where the service still has the address it gives up;
+    /// otherwise a look at both.
+    static func claim(_ claims: [VIPClaims.Claim], _ schema: EtcdSchema) -> String {
+        let transactions = claims.map { claim in
+            let ofService = key(schema.vip(of: claim.service))
+            let ofAddress = key(schema.vip(claim.address))
+            let address = Base64.encode(claim.address.description)
+            var compare = ["{\"target\":\"CREATE\",\"key\":\(ofAddress),\"create_revision\":\"0\"}"]
+            var success = [
+                "{\"request_put\":{\"key\":\(ofService),\"value\":\"\(address)\"}}",
+                "{\"request_put\":{\"key\":\(ofAddress),\"value\":\"\(Base64.encode(claim.service))\"}}",
+            ]
+            if let old = claim.instead {
+                let value = Base64.encode(old.description)
+                compare.append("{\"target\":\"VALUE\",\"key\":\(ofService),\"value\":\"\(value)\"}")
+                success.append("{\"request_delete_range\":{\"key\":\(key(schema.vip(old)))}}")
+            } else {
+                compare.append("{\"target\":\"CREATE\",\"key\":\(ofService),\"create_revision\":\"0\"}")
+            }
+            let look = [ofService, ofAddress].map { "{\"request_range\":{\"key\":\($0)}}" }
             return "{\"request_txn\":{\"compare\":[\(compare.joined(separator: ","))],"
-                + "\"success\":[\(puts.joined(separator: ","))],\"failure\":[\(ranges.joined(separator: ","))]}}"
+                + "\"success\":[\(success.joined(separator: ","))],\"failure\":[\(look.joined(separator: ","))]}}"
         }
         return "{\"success\":[\(transactions.joined(separator: ","))]}"
     }
@@ -177,6 +190,36 @@ enum EtcdAnswer {
         return EtcdPage(
             cluster: header.cluster, revision: header.revision, pairs: pairs, lastKey: lastKey,
             hasMore: value["more"]?.bool ?? false)
+    }
+
+    /// What became of each claim.
+    static func outcomes(
+        _ value: JSONValue, of claims: [VIPClaims.Claim], _ schema: EtcdSchema
+    ) throws(EtcdFailure) -> [VIPClaims.Outcome] {
+        let responses = value["responses"]?.items ?? []
+        guard responses.count == claims.count else { throw .malformed("not one answer for each claim") }
+        var outcomes: [VIPClaims.Outcome] = []
+        for response in responses {
+            guard let answer = response["response_txn"] else { throw .malformed("a claim without an answer") }
+            if answer["succeeded"]?.bool == true {
+                outcomes.append(.won)
+                continue
+            }
+            var present: IPAddress?
+            var owner: String?
+            for range in answer["responses"]?.items ?? [] {
+                guard let item = range["response_range"]?["kvs"]?.items?.first else { continue }
+                let pair = try pair(item)
+                let text = String(decoding: pair.value, as: UTF8.self)
+                switch schema.place(pair.key) {
+                case .vipOfService: present = IPAddress(text)
+                case .vipAddress: owner = text
+                default: break
+                }
+            }
+            outcomes.append(.lost(present: present, owner: owner))
+        }
+        return outcomes
     }
 
     /// A line of a watch: `{"result": …}` or `{"error": …}`.

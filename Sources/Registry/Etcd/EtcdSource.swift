@@ -1,4 +1,5 @@
 public import MeshCore
+public import NetAddress
 public import Reactor
 
 /// etcd keys below a prefix as a source of the catalogue (docs/etcd.md). Lives on one loop.
@@ -12,8 +13,14 @@ public final class EtcdSource: Handler, CatalogueSource {
         public var holdNanoseconds: UInt64
         /// Of the choice of the first member and of pauses; another one on each node.
         public var seed: UInt64
+        /// Where services get their VIP from; `nil`: none are agreed on in this registry.
+        public var vipRange: IPNetwork?
 
-        public init(routingDomain: String? = nil, holdNanoseconds: UInt64 = 30_000_000_000, seed: UInt64) {
+        public init(
+            routingDomain: String? = nil, holdNanoseconds: UInt64 = 30_000_000_000, seed: UInt64,
+            vipRange: IPNetwork? = nil
+        ) {
+            self.vipRange = vipRange
             self.routingDomain = routingDomain
             self.holdNanoseconds = holdNanoseconds
             self.seed = seed
@@ -30,11 +37,15 @@ public final class EtcdSource: Handler, CatalogueSource {
         public var warning: (CatalogueProblem) -> Void
         /// What is in force is what etcd has now.
         public var heard: () -> Void
+        /// VIPs that the nodes have agreed on, by service; `nil`: no more. Told before the event of the same reading.
+        public var vips: ([String: IPAddress?]) -> Void
 
         public init(
             event: @escaping (SourceEvent) -> Void, problem: @escaping (CatalogueProblem?) -> Void,
-            warning: @escaping (CatalogueProblem) -> Void, heard: @escaping () -> Void
+            warning: @escaping (CatalogueProblem) -> Void, heard: @escaping () -> Void,
+            vips: @escaping ([String: IPAddress?]) -> Void = { _ in }
         ) {
+            self.vips = vips
             self.event = event
             self.problem = problem
             self.warning = warning
@@ -52,6 +63,8 @@ public final class EtcdSource: Handler, CatalogueSource {
         public internal(set) var failures: UInt64 = 0
         /// Changes of keys taken in.
         public internal(set) var changes: UInt64 = 0
+        /// VIPs that this node claimed for services.
+        public internal(set) var vipsClaimed: UInt64 = 0
         /// etcd's revision up to which everything is known; 0 before the first reading.
         public internal(set) var revision: Int64 = 0
         /// Keys that cannot be read now.
@@ -77,7 +90,10 @@ public final class EtcdSource: Handler, CatalogueSource {
     private var random: SourceRandom
     private var call: EtcdCall?
     private var watch: EtcdCall?
-    private let holdTimer: HoldTimer
+    private let holdTimer: SourceTimer
+    private var claims: VIPClaims?
+    private var claimCall: EtcdCall?
+    private let claimTimer: SourceTimer
     private var revision: UInt64 = 0
     private var restored: (services: [ServiceSpec], instances: [InstanceSpec])?
     private var failing: EtcdFailure?
@@ -93,14 +109,18 @@ public final class EtcdSource: Handler, CatalogueSource {
         catalogue = EtcdCatalogue(schema: schema, routingDomain: options.routingDomain)
         hold = EmptyHold(holdNanoseconds: options.holdNanoseconds)
         random = SourceRandom(state: options.seed)
-        holdTimer = HoldTimer()
+        holdTimer = SourceTimer()
+        claimTimer = SourceTimer()
+        claims = options.vipRange.map { VIPClaims(range: $0) }
     }
 
     /// Begins to read. Events follow from the loop.
     public func start() {
         loop.attach(self)
         loop.attach(holdTimer)
+        loop.attach(claimTimer)
         holdTimer.fired = { [unowned self] in letGo() }
+        claimTimer.fired = { [unowned self] in claim() }
         handle(.start)
     }
 
@@ -111,8 +131,10 @@ public final class EtcdSource: Handler, CatalogueSource {
     public func stop() {
         call?.cancel()
         watch?.cancel()
+        claimCall?.cancel()
         loop.detach(self)
         loop.detach(holdTimer)
+        loop.detach(claimTimer)
     }
 
     /// The keys that cannot be read, each with the reason, sorted; at most `limit`.
@@ -187,6 +209,7 @@ public final class EtcdSource: Handler, CatalogueSource {
         let before = restored ?? (services: catalogue.allServices, instances: catalogue.allInstances)
         catalogue = reading.finished()
         let now = (services: catalogue.allServices, instances: catalogue.allInstances)
+        tellVIPs(isFirst: counters.reads == 1)
         let content = hold.filter(now, before: before, nowNanoseconds: loop.nowNanoseconds)
         tell(.reset(services: content.services, instances: content.instances))
         restored = nil
@@ -202,6 +225,7 @@ public final class EtcdSource: Handler, CatalogueSource {
                 tell(effect.change)
             }
         }
+        tellVIPs(isFirst: false)
         finishTurn()
     }
 
@@ -238,6 +262,50 @@ public final class EtcdSource: Handler, CatalogueSource {
         callbacks.event(SourceEvent(source: name, revision: revision, change: change))
     }
 
+    // MARK: - VIPs
+
+    /// Services that have no agreed VIP, in place of those named before.
+    public func want(vips: [VIPWant]) {
+        // Before the first reading nobody knows which are taken.
+        guard counters.reads > 0, let actions = claims?.want(vips, random: random.next()) else { return }
+        performClaims(actions)
+    }
+
+    private func tellVIPs(isFirst: Bool) {
+        let changed = catalogue.takeChangedVIPs()
+        guard claims != nil, isFirst || !changed.isEmpty else { return }
+        performClaims(claims?.told(changed, random: random.next()) ?? [])
+        callbacks.vips(Dictionary(uniqueKeysWithValues: changed.map { ($0, catalogue.vips[$0]) }))
+    }
+
+    private func performClaims(_ actions: [VIPClaims.Action]) {
+        for action in actions {
+            switch action {
+            case .timer(let nanoseconds): loop.setDeadline(claimTimer, after: nanoseconds)
+            case .claim(let list): post(list)
+            }
+        }
+    }
+
+    private func claim() {
+        let actions = claims?.timer(present: catalogue.vips, owners: catalogue.vipOwners, random: random.next())
+        performClaims(actions ?? [])
+    }
+
+    private func post(_ list: [VIPClaims.Claim]) {
+        claimCall = client.call("/v3/kv/txn", EtcdRequest.claim(list, schema)) { [unowned self] result in
+            do throws(EtcdFailure) {
+                let outcomes = try EtcdAnswer.outcomes(try result.get(), of: list, schema)
+                counters.vipsClaimed += UInt64(outcomes.count { $0 == .won })
+                performClaims(claims?.answered(outcomes, random: random.next()) ?? [])
+            } catch {
+                if error.isUnauthenticated { client.forgetToken() }
+                Log.warning("cannot claim virtual addresses, trying again", ["cause": "\(error)"])
+                performClaims(claims?.failed(random: random.next()) ?? [])
+            }
+        }
+    }
+
     // MARK: - Problems
 
     private func fail(_ failure: EtcdFailure) {
@@ -269,7 +337,7 @@ extension EtcdEffect {
     }
 }
 
-private final class HoldTimer: Handler {
+private final class SourceTimer: Handler {
     var fired: () -> Void = {}
 
     override func deadlineReached() { fired() }

@@ -15,6 +15,8 @@ public struct InstanceAnnouncement: Hashable, Sendable {
     public var version: String?
     /// 0...1,000.
     public var weight: Int
+    /// What this node finds by probing; `nil`: every node probes by itself.
+    public var verdict: AnnouncedVerdict?
     /// What the service is where no key of its own says so: labels of a Compose service, and container ports beside
     /// those that labels name.
     public var labels: [String: String]
@@ -23,6 +25,7 @@ public struct InstanceAnnouncement: Hashable, Sendable {
     public init(
         key: InstanceKey, address: IPAddress, solePort: UInt16? = nil, portMap: [UInt16: UInt16] = [:],
         node: String? = nil, zone: String? = nil, version: String? = nil, weight: Int = 1,
+        verdict: AnnouncedVerdict? = nil,
         labels: [String: String] = [:], exposedPorts: [UInt16] = []
     ) {
         self.key = key
@@ -33,6 +36,7 @@ public struct InstanceAnnouncement: Hashable, Sendable {
         self.zone = zone
         self.version = version
         self.weight = weight
+        self.verdict = verdict
         self.labels = labels
         self.exposedPorts = exposedPorts
     }
@@ -49,6 +53,14 @@ public struct InstanceAnnouncement: Hashable, Sendable {
             if let text { members.append("\"\(name)\":\(EtcdRequest.quoted(text))") }
         }
         if weight != 1 { members.append("\"weight\":\(weight)") }
+        switch verdict {
+        case nil: break
+        case .healthy?: members.append("\"verdict\":\"healthy\"")
+        case .starting?: members.append("\"verdict\":\"starting\"")
+        case .unhealthy(let cause)?:
+            members.append("\"verdict\":\"unhealthy\"")
+            if let cause { members.append("\"cause\":\(EtcdRequest.quoted(cause))") }
+        }
         if !labels.isEmpty || !exposedPorts.isEmpty { members.append("\"service\":\(serviceJSON)") }
         return "{\(members.joined(separator: ","))}"
     }

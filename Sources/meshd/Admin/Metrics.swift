@@ -181,6 +181,7 @@ enum Metrics {
         page.counter("meshd_etcd_watches_total", "Watches begun.", each { Double($0.watches) })
         page.counter("meshd_etcd_failures_total", "Attempts that failed.", each { Double($0.failures) })
         page.counter("meshd_etcd_changes_total", "Changes of keys taken in.", each { Double($0.changes) })
+        page.counter("meshd_etcd_vips_claimed_total", "VIPs claimed for services.", each { Double($0.vipsClaimed) })
         page.gauge(
             "meshd_etcd_malformed_entries", "Keys that cannot be read; status names them.",
             each { Double($0.malformedEntries) })

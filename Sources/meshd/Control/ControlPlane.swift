@@ -88,6 +88,12 @@ final class ControlPlane: Handler {
         markDirty(touched)
     }
 
+    /// Takes in VIPs that the nodes have agreed on.
+    func agree(onVIPs changes: [String: IPAddress?]) {
+        compiler.agree(onVIPs: changes)
+        markDirty(Set(changes.keys.filter { catalogue.entries[$0] != nil }))
+    }
+
     /// Finds the generation that knows what every source says, and whether all workers have it.
     private func noteReadiness() {
         guard !isReady, snapshot.generation > 0, sources.allSatisfy({ catalogue.hasHeard(from: $0) }) else { return }

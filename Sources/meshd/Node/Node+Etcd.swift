@@ -1,4 +1,6 @@
 import Configuration
+import MeshCore
+import NetAddress
 import Reactor
 import Registry
 
@@ -10,15 +12,27 @@ extension Node {
             EtcdSource.Options(
                 routingDomain: settings.routingDomain,
                 holdNanoseconds: UInt64(settings.registryEmptyHoldSeconds * 1e9),
-                seed: WallClock.nowNanoseconds()),
+                seed: WallClock.nowNanoseconds(),
+                vipRange: vipRegistry == nil ? settings.vipRange : nil),
             on: loop,
             EtcdSource.Callbacks(
                 event: { [unowned self] in received($0, from: index) },
                 problem: { [unowned self] in problem($0, with: index) },
                 warning: { Log.warning("catalogue", ["warning": $0.description]) },
-                heard: { [unowned self] in sourceStatus[index].lastEventNanoseconds = loop.nowNanoseconds }))
+                heard: { [unowned self] in sourceStatus[index].lastEventNanoseconds = loop.nowNanoseconds },
+                vips: { [unowned self] in agree(onVIPs: $0) }))
         sources.append(source)
         sourceStatus[index].etcd = source
+        if vipRegistry == nil {
+            // From here on addresses are agreed on, not chosen here.
+            vipRegistry = source
+            control.agree(onVIPs: [:])
+        }
         source.start()
+    }
+
+    private func agree(onVIPs changes: [String: IPAddress?]) {
+        control.agree(onVIPs: changes)
+        vipRegistry?.want(vips: control.compiler.wantedVIPs)
     }
 }

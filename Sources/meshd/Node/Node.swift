@@ -17,6 +17,8 @@ final class Node {
     private let reports: Reports
     private let inboxes: [Mailbox<WorkerMessage>]
     var sources: [any CatalogueSource] = []
+    /// The registry that the nodes agree on VIPs in: the first that is etcd.
+    var vipRegistry: EtcdSource?
     var sourceStatus: [SourceStatus] = []
     private var dns: AliasDNSServer?
     private(set) var admin: AdminServer?
@@ -62,6 +64,7 @@ final class Node {
 
     private func compiled(_ snapshot: Snapshot) {
         state?.save(control.compiler.assignedVIPs, weights: control.compiler.shares.inForce)
+        vipRegistry?.want(vips: control.compiler.wantedVIPs)
         guard let dns, snapshot.zone != zoneEntries else { return }
         zoneEntries = snapshot.zone
         let zone = Zone(snapshot.zone, serial: UInt32(truncatingIfNeeded: snapshot.generation))

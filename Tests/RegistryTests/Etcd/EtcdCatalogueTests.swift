@@ -69,7 +69,8 @@ private let routed = #"{"labels": {"aliyun.routing.port_80": "web.example"}}"#
         (#"{"address":"10.0.0.1","ports":{"80":65536}}"#, "'ports'"),
         (#"{"address":"10.0.0.1","ports":{"80":-1}}"#, "'ports'"),
         (#"{"address":"10.0.0.1","weight":1001}"#, "'weight'"), (#"{"address":"10.0.0.1","node":""}"#, "'node'"),
-        (#"{"address":"10.0.0.1","zone":"a b"}"#, "'zone'"), (#"{"address":"10.0.0.1","version":1}"#, "'version'"),
+        (#"{"address":"10.0.0.1","verdict":"fine"}"#, "'verdict'"), (#"{"address":"10.0.0.1","zone":"a b"}"#, "'zone'"),
+        (#"{"address":"10.0.0.1","version":1}"#, "'version'"),
     ])
     func instancesThatAreNone(text: String, reason: String) {
         let fault = #expect(throws: TextFault.self) {
@@ -262,14 +263,15 @@ private let routed = #"{"labels": {"aliyun.routing.port_80": "web.example"}}"#
         let key = InstanceKey(service: "web", id: "10.0.0.1:9001")
         let announced = InstanceAnnouncement(
             key: key, address: .loopbackV4, solePort: 9001, portMap: [81: 9002], node: "n\"1", zone: "z", version: "2",
-            weight: 3, labels: ["mesh.aliases": "a\\b.local", "aliyun.routing.port_80": "web.example"],
+            weight: 3, verdict: .unhealthy(cause: "no \"pong\""),
+            labels: ["mesh.aliases": "a\\b.local", "aliyun.routing.port_80": "web.example"],
             exposedPorts: [81, 80])
         let read = try EtcdInstance.parse(pair("", announced.json), key)
         #expect(
             read.spec
                 == InstanceSpec(
                     id: key.id, service: "web", address: .loopbackV4, portMap: [81: 9002], solePort: 9001, node: "n\"1",
-                    zone: "z", weight: 3, version: "2"))
+                    zone: "z", weight: 3, version: "2", verdict: .unhealthy(cause: "no \"pong\"")))
         #expect(read.definition?["labels"]?["mesh.aliases"]?.text == "a\\b.local")
         #expect(throws: CatalogueProblem.self) { try announced.check() }
         var good = announced
