@@ -31,6 +31,7 @@ let package = Package(
         .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CNGHTTP2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CSystemd", providers: [.apt(["libsystemd-dev"])]),
 
         // Pure: no I/O, no other target.
         target("HTTPCodec"),
@@ -56,7 +57,7 @@ let package = Package(
             name: "meshd",
             dependencies: [
                 "Reactor", "HTTPCodec", "MeshCore", "NetAddress", "HTTPClient", "JSONCodec", "AliasDNS", "L4Proxy",
-                "L7Router", "HealthProber", "Registry", "Configuration",
+                "L7Router", "HealthProber", "Registry", "Configuration", "CSystemd",
             ],
             swiftSettings: settings
         ),

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -33,6 +35,7 @@ static const unsigned meshd_splice_nonblock = 2;
 static const int meshd_f_setpipe_sz = 1031;
 static const int meshd_so_reuseport = 15;
 static const int meshd_ip_freebind = 15;
+static const int meshd_ipv6_freebind = 78;
 static const int meshd_ipproto_udp = 17;
 
 // sigemptyset and friends are macros on some systems; these are what Swift calls.

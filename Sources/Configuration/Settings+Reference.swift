@@ -23,4 +23,12 @@ extension Settings {
         }
         return text
     }
+
+    /// Names of settings that a reload applies; all others wait for the next start.
+    public static let changeableWhileRunning: Set<String> = ["log-level"]
+
+    /// Names of the settings whose values differ, in the order of the reference.
+    public func differences(from other: Settings) -> [String] {
+        SettingsTable.all.filter { $0.kind.current(self) != $0.kind.current(other) }.map(\.name)
+    }
 }

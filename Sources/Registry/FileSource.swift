@@ -73,6 +73,9 @@ public final class FileSource: CatalogueSource {
         watcher = nil
     }
 
+    /// Reads the file now, whatever the watch has seen.
+    public func refresh() { reload() }
+
     private static func load(_ path: String, _ routingDomain: String?) throws(CatalogueProblem) -> ComposeCatalogue {
         let bytes: [UInt8]
         do throws(SystemError) {

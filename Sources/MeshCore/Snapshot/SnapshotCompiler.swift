@@ -97,6 +97,9 @@ public struct SnapshotCompiler {
     /// Restores the weights that were in force before a restart, so that a change meanwhile is one.
     public mutating func restore(weights saved: [String: Int]) { shares = ShareWeights(inForce: saved) }
 
+    /// Whether an address is one of the VIP range.
+    public func isVirtual(_ ip: IPAddress) -> Bool { options.vipRange.contains(ip) }
+
     public var assignedVIPs: [String: IPAddress] { vips.assigned }
 
     /// Services that wait for the nodes to agree on their VIP.

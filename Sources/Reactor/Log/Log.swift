@@ -2,7 +2,8 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// One JSON object a line on standard error. For changes of state, never per request or probe.
+/// One JSON object a line on standard error, or what a sink makes of it. For changes of state, never per request or
+/// probe.
 public enum Log {
     public enum Level: Int, Sendable, CaseIterable {
         case debug, info, warning, error
@@ -14,6 +15,14 @@ public enum Log {
     }
 
     private static let threshold = Atomic<Int>(Level.info.rawValue)
+
+    /// Takes a line in place of standard error; false leaves it to standard error after all.
+    public typealias Sink = @Sendable (Level, _ message: String, _ fields: KeyValuePairs<String, String>) -> Bool
+
+    private static let sink = Mutex<Sink?>(nil)
+
+    /// Hands every line from now on to `sink`, on the thread that logs.
+    public static func setSink(_ sink: @escaping Sink) { self.sink.withLock { $0 = sink } }
 
     public static func setLevel(_ level: Level) { threshold.store(level.rawValue, ordering: .relaxed) }
 
@@ -37,6 +46,7 @@ public enum Log {
 
     private static func write(_ level: Level, _ message: String, _ fields: KeyValuePairs<String, String>) {
         guard isEnabled(level) else { return }
+        if let sink = sink.withLock({ $0 }), sink(level, message, fields) { return }
         var line = "{\"time\":\"\(RFC3339.text(WallClock.nowNanoseconds()))\",\"level\":\"\(level)\",\"message\":"
         JSONText.append(message, to: &line)
         for (key, value) in fields {

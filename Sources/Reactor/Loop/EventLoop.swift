@@ -81,6 +81,21 @@ public final class EventLoop {
     private static let everything =
         EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | UInt32(1) << 31  // EPOLLET
 
+    /// EPOLLIN, EPOLLET and EPOLLEXCLUSIVE, which goes with few others.
+    static let arrivalsOfSharedSocket = EPOLLIN.rawValue | UInt32(1) << 31 | UInt32(1) << 28
+
+    /// Tells an attached handler nothing more of its descriptor, until `hearAgain`.
+    func stopHearing(_ descriptor: Int32) { _ = epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil) }
+
+    /// Tells the handler of its descriptor as if it were new: what is there is told again, and of the loops that wait
+    /// for one socket this one is now the last to be woken.
+    func hearAgain(_ handler: Handler, _ descriptor: Int32, events interest: UInt32) throws(SystemError) {
+        var event = epoll_event()
+        event.events = interest
+        event.data.u64 = table.token(handler.slot)
+        guard epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 else { throw SystemError("epoll_ctl", errno) }
+    }
+
     /// Forgets the handler; it hears nothing more. The holder closes the descriptor, before or after.
     public func detach(_ handler: Handler) {
         guard handler.slot >= 0 else { return }

@@ -14,14 +14,17 @@ extension Socket {
 
     /// A listening TCP socket. Accepted sockets inherit no-delay and keepalive from it, which saves two calls each.
     ///
-    /// - Parameter shared: SO_REUSEPORT, one socket per worker on the same address.
-    public static func listen(_ address: SocketAddress, shared: Bool, backlog: Int32 = 4096) throws(SystemError)
-        -> Socket
-    {
+    /// - Parameters:
+    ///   - shared: SO_REUSEPORT, one socket per worker on the same address.
+    ///   - isVirtual: the address is local by a route, not by an interface, which IPv6 wants to be told.
+    public static func listen(
+        _ address: SocketAddress, shared: Bool, isVirtual: Bool = false, backlog: Int32 = 4096
+    ) throws(SystemError) -> Socket {
         let socket = try make(family(address.ip), SOCK_STREAM)
         socket.set(SOL_SOCKET, SO_REUSEADDR)
         if shared { socket.set(SOL_SOCKET, meshd_so_reuseport) }
         socket.restrictFamily(address.ip)
+        if isVirtual { socket.allowVirtual(address.ip) }
         socket.set(Int32(IPPROTO_TCP), TCP_NODELAY)
         socket.set(SOL_SOCKET, SO_KEEPALIVE)
         try socket.bind(address)
@@ -29,13 +32,53 @@ extension Socket {
         return socket
     }
 
+    /// A listening stream socket that this process was started with, made ready for a loop.
+    ///
+    /// - Throws: `ENOTSOCK`, or `EINVAL` where it is a socket that does not listen for streams.
+    public static func adoptListener(_ descriptor: Int32) throws(SystemError) -> Socket {
+        func option(_ name: Int32) throws(SystemError) -> Int32 {
+            var value: Int32 = 0
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            guard getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 else {
+                throw SystemError("getsockopt", errno)
+            }
+            return value
+        }
+        guard try option(SO_TYPE) == Int32(SOCK_STREAM.rawValue), try option(SO_ACCEPTCONN) != 0 else {
+            throw SystemError("listen", EINVAL)
+        }
+        let flags = fcntl(descriptor, F_GETFL)
+        guard flags >= 0, fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0,
+            fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0
+        else { throw SystemError("fcntl", errno) }
+        let socket = Socket(descriptor: descriptor)
+        if socket.localAddress() != nil {
+            socket.set(Int32(IPPROTO_TCP), TCP_NODELAY)
+            socket.set(SOL_SOCKET, SO_KEEPALIVE)
+        }
+        return socket
+    }
+
+    /// Another descriptor of the same socket, for another loop to close.
+    public func duplicate() throws(SystemError) -> Socket {
+        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else { throw SystemError("fcntl", errno) }
+        return Socket(descriptor: copy)
+    }
+
     /// Fails where another program already listens on `address`, also one that shares its ports.
-    public static func checkFree(_ address: SocketAddress) throws(SystemError) {
+    public static func checkFree(_ address: SocketAddress, isVirtual: Bool = false) throws(SystemError) {
         let socket = try make(family(address.ip), SOCK_STREAM)
         socket.set(SOL_SOCKET, SO_REUSEADDR)
         socket.restrictFamily(address.ip)
+        if isVirtual { socket.allowVirtual(address.ip) }
         try socket.bind(address)
         socket.close()
+    }
+
+    /// A local route is enough for bind(2) of IPv4, for IPv6 an interface must have the address.
+    private func allowVirtual(_ ip: IPAddress) {
+        if !ip.isV4 { set(Int32(IPPROTO_IPV6), meshd_ipv6_freebind) }
     }
 
     /// Whether this machine has IPv6 addresses to listen on.

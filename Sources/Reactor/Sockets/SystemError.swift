@@ -20,6 +20,7 @@ public struct SystemError: Error, Hashable, CustomStringConvertible {
     public static let connectionRefused = ECONNREFUSED
     public static let connectionReset = ECONNRESET
     public static let timedOut = ETIMEDOUT
+    public static let unsupportedFamily = EAFNOSUPPORT
     /// A handshake that failed.
     public static let brokenProtocol = EPROTO
     /// A certificate that is not trusted, or is another server's.
@@ -35,6 +36,9 @@ public struct SystemError: Error, Hashable, CustomStringConvertible {
         default: nil
         }
     }
+
+    public var isPermission: Bool { code == EPERM || code == EACCES }
+    public var isNetworkDown: Bool { code == ENETDOWN }
 
     public var isShortage: Bool { shortage != nil }
 }

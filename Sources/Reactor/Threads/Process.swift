@@ -30,4 +30,13 @@ public enum Process {
     }
 
     public static let standardError: Int32 = 2
+
+    /// A variable of the environment; `nil` where it is not set.
+    public static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+    /// Device and inode of what standard error is, as `DEVICE:INODE` in decimal digits.
+    public static var standardErrorIdentity: String? {
+        var status = stat()
+        return fstat(standardError, &status) == 0 ? "\(status.st_dev):\(status.st_ino)" : nil
+    }
 }

@@ -8,10 +8,10 @@ final class AdminServer {
 
     /// - Parameter gather: takes the node's state and hands it on, once every worker has reported.
     init(
-        _ socket: Socket, on loop: EventLoop, isReady: @escaping () -> Bool,
+        _ socket: Socket, on loop: EventLoop, isSharedSocket: Bool, isReady: @escaping () -> Bool,
         gather: @escaping (@escaping (NodeState) -> Void) -> Void
     ) throws(SystemError) {
-        server = try SmallServer(socket, on: loop) { request, answer in
+        server = try SmallServer(socket, on: loop, isSharedSocket: isSharedSocket) { request, answer in
             guard request.method == "GET" || request.method == "HEAD" else {
                 return answer(SmallResponse(status: 405, headers: "Allow: GET, HEAD\r\n", body: "only GET and HEAD\n"))
             }

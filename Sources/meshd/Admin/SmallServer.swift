@@ -32,12 +32,13 @@ final class SmallServer {
     private var open: [ObjectIdentifier: SmallConnection] = [:]
 
     init(
-        _ socket: Socket, on loop: EventLoop, respond: @escaping (SmallRequest, @escaping Answer) -> Void
+        _ socket: Socket, on loop: EventLoop, isSharedSocket: Bool = false,
+        respond: @escaping (SmallRequest, @escaping Answer) -> Void
     ) throws(SystemError) {
         self.loop = loop
         self.respond = respond
         listener = try TCPListener(
-            socket, on: loop, mayAccept: { [unowned self] in open.count < Self.limit },
+            socket, on: loop, isSharedSocket: isSharedSocket, mayAccept: { [unowned self] in open.count < Self.limit },
             accepted: { [unowned self] socket, _ in accept(socket) })
     }
 

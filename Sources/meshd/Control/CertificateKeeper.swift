@@ -118,7 +118,8 @@ final class CertificateKeeper: Handler {
         return own + folder
     }
 
-    private func reload() {
+    /// Reads every certificate anew.
+    func reload() {
         if let path = settings.folder { readFolder(path) }
         let now = Int64(WallClock.nowNanoseconds() / 1_000_000_000)
         let change = store.load(sources(), nowSeconds: now)

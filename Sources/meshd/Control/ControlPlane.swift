@@ -43,6 +43,11 @@ final class ControlPlane: Handler {
     var certificateProblems: () -> [String] = { [] }
     /// Called after each compilation, for who keeps copies: DNS, the state on disk.
     var compiled: (Snapshot) -> Void = { _ in }
+    /// Called once, when `isReady` becomes true.
+    var becameReady: () -> Void = {}
+    /// Called when every worker has installed this generation or a later one, once for each that is so.
+    var installedEverywhere: (UInt64) -> Void = { _ in }
+    private var oldestInstalled: UInt64 = 0
 
     init(
         loop: EventLoop, sources: [String], options: SnapshotCompiler.Options, workers: [Mailbox<WorkerMessage>],
@@ -102,6 +107,7 @@ final class ControlPlane: Handler {
         guard installed.allSatisfy({ $0 >= wanted }) else { return }
         isReady = true
         Log.info("ready", ["generation": "\(wanted)", "services": "\(catalogue.entries.count)"])
+        becameReady()
     }
 
     private func flipped(_ key: InstanceKey, _ from: InstanceState, _ to: InstanceState, _ cause: String?) {
@@ -170,7 +176,9 @@ final class ControlPlane: Handler {
         listenerFailures = listenerFailures.filter { wanted.contains($0.key) }
         for plan in snapshot.listeners where !checked.contains(plan.address) {
             do throws(SystemError) {
-                if !overlapsOwn(plan.address) { try Socket.checkFree(plan.address) }
+                if !overlapsOwn(plan.address) {
+                    try Socket.checkFree(plan.address, isVirtual: compiler.isVirtual(plan.address.ip))
+                }
                 checked.insert(plan.address)
                 blocked[plan.address] = nil
             } catch {
@@ -221,7 +229,14 @@ final class ControlPlane: Handler {
         for failure in failures where warned.insert(failure).inserted { warn(failure) }
         scheduleListenerRetry()
         noteReadiness()
+        if let oldest = installed.min(), oldest > oldestInstalled {
+            oldestInstalled = oldest
+            installedEverywhere(oldest)
+        }
     }
+
+    /// Addresses that this process already listens on, whoever opened them: they need not be free.
+    func listensAlready(on addresses: some Sequence<SocketAddress>) { checked.formUnion(addresses) }
 
     /// Everything that could not be had, for `status`.
     var problems: [String] {

@@ -27,12 +27,20 @@ final class Node {
     private let instanceTLS: InstanceTLSKeeper
     private let started: UInt64
     private var shutdown: Shutdown?
+    var isStopping: Bool { shutdown != nil }
     /// Called when every worker has ended.
     var stopped: () -> Void = {}
+    private let passed: PassedSockets
+    var manager: ServiceManager!
+    /// Whether the service manager has heard that the node is ready.
+    var isManagerTold = false
+    /// The generation that ends the reload under way.
+    var reloadEnd: UInt64?
 
     /// Reads the catalogues and opens the node's own addresses; serving begins with `start`.
-    init(_ settings: Settings, on loop: EventLoop) throws {
-        self.settings = settings
+    init(_ given: Settings, passed: PassedSockets = .none, on loop: EventLoop) throws {
+        settings = passed.replacing(in: given)
+        self.passed = passed
         self.loop = loop
         started = loop.nowNanoseconds
         let urls = try settings.registries.map { try RegistryURL($0) }
@@ -44,9 +52,10 @@ final class Node {
         }
         let seed = WallClock.nowNanoseconds()
         control = ControlPlane(
-            loop: loop, sources: urls.map(\.description), options: Self.options(settings), workers: inboxes,
+            loop: loop, sources: urls.map(\.description), options: Self.options(settings, passed), workers: inboxes,
             vips: state?.load() ?? [:], weights: state?.loadWeights() ?? [:], seed: seed)
-        if let web = settings.http { try Self.require(web, "--http") }
+        control.listensAlready(on: passed.web.keys)
+        try requireOwnListeners()
         try openTLS()
         try openAdmin()
         for url in urls { try open(url) }
@@ -58,6 +67,9 @@ final class Node {
             }
         }
         control.compiled = { [unowned self] in compiled($0) }
+        manager = ServiceManager(loop, inboxes) { [unowned self] in statusText }
+        control.becameReady = { [unowned self] in becameReady() }
+        control.installedEverywhere = { [unowned self] in installedEverywhere($0) }
     }
 
     private var zoneEntries: [ZoneEntry] = []
@@ -72,11 +84,12 @@ final class Node {
         dns.update(zone: zone)
     }
 
-    private static func options(_ settings: Settings) -> SnapshotCompiler.Options {
+    private static func options(_ settings: Settings, _ passed: PassedSockets) -> SnapshotCompiler.Options {
         SnapshotCompiler.Options(
             vipRange: settings.vipRange, publishAddress: settings.publishAddress,
             servesLocalNames: settings.servesLocalNames,
-            fixedListeners: webListeners(settings), locality: Locality(node: settings.node, zone: settings.zone),
+            fixedListeners: webListeners(settings) + passed.furtherListeners,
+            locality: Locality(node: settings.node, zone: settings.zone),
             sessionKey: SessionKey(secret: settings.sessionSecret ?? ""))
     }
 
@@ -93,9 +106,13 @@ final class Node {
             certificates?.update($0, control.catalogue)
         }
         control.certificateProblems = { [unowned self] in instanceTLS.problems + (certificates?.problems ?? []) }
-        guard let address = settings.tls.https else { return }
-        try Self.require(address, "--https")
+        guard settings.tls.https != nil else { return }
         certificates = try CertificateKeeper(try certificateSetup(), on: loop, workers: inboxes)
+    }
+
+    private func requireOwnListeners() throws {
+        let web = [(settings.http, "--http"), (settings.tls.https, "--https")]
+        for case (let address?, let flag) in web where passed.web[address] == nil { try Self.require(address, flag) }
     }
 
     /// An address of the node's own settings must be free; services' addresses need not be.
@@ -144,16 +161,21 @@ final class Node {
 
     // MARK: - Admin
 
-    private func openAdmin() throws {
-        guard let endpoint = settings.admin else { return }
-        let socket = try Self.naming("--admin \(endpoint)") { () throws(SystemError) in
+    private func openedAdmin() throws -> Socket? {
+        guard let endpoint = settings.admin else { return nil }
+        return try Self.naming("--admin \(endpoint)") { () throws(SystemError) in
             switch endpoint {
             case .tcp(let address): try Socket.listen(address, shared: false)
             case .unix(let path): try Socket.listen(unixPath: path)
             }
         }
+    }
+
+    private func openAdmin() throws {
+        guard let socket = try passed.admin ?? openedAdmin() else { return }
         admin = try AdminServer(
-            socket, on: loop, isReady: { [unowned self] in control.isReady && shutdown == nil },
+            socket, on: loop, isSharedSocket: passed.admin != nil,
+            isReady: { [unowned self] in control.isReady && shutdown == nil },
             gather: { [unowned self] in gather($0) })
     }
 
@@ -183,13 +205,14 @@ final class Node {
                 index: index, router: routerOptions(), relay: relayOptions(), tls: tlsOptions(),
                 accessLogPath: accessLogPath(),
                 bufferLimitBytes: settings.bufferLimitMiB << 20, descriptorShare: share(descriptors),
-                connectionLimit: connectionLimit,
+                connectionLimit: connectionLimit, vipRange: settings.vipRange, passedSockets: passed.web,
                 seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15, random: Self.randomBits(), inbox: inbox,
                 control: mailbox)
             threads.append(try Thread(plan))
         }
         shutdownThreads = threads
         control.compile()
+        manager.feedWatchdog()
     }
 
     /// Seeded by the system, which knows how to be different on every node.
@@ -216,10 +239,13 @@ final class Node {
         switch message {
         case .installed(let worker, let generation, let failures): control.workerInstalled(worker, generation, failures)
         case .report(let report): reports.received(report)
+        case .signOfLife(let worker, let round): manager.signOfLife(worker: worker, round: round)
         case .dialFailed(let id, let cause): control.dialFailed(id, cause)
         case .dialSucceeded(let id): control.dialSucceeded(id)
         case .acceptPaused(let worker, let cause): control.acceptPaused(worker, cause)
         case .acceptResumed(let worker): control.acceptResumed(worker)
+        case .steppedAside(let worker):
+            for (index, inbox) in inboxes.enumerated() where index != worker { inbox.post(.lookAtPassedSockets) }
         case .drained: shutdown?.drained()
         }
     }
@@ -235,11 +261,13 @@ final class Node {
         for source in sources { source.stop() }
         let end = Shutdown(loop, waitingFor: inboxes.count) { [unowned self] in finish($0) }
         shutdown = end
+        manager.stopping()
         end.begin(graceNanoseconds: UInt64(settings.graceSeconds * 1e9))
         for inbox in inboxes { inbox.post(.drain) }
     }
 
     private func finish(_ isDrained: Bool) {
+        manager.endWatch()
         for inbox in inboxes { inbox.post(.stop) }
         for thread in shutdownThreads { thread.join() }
         shutdownThreads = []
@@ -247,7 +275,7 @@ final class Node {
         certificates?.stop()
         instanceTLS.stop()
         admin?.close()
-        if case .unix(let path)? = settings.admin { FileBytes.remove(path) }
+        if passed.admin == nil, case .unix(let path)? = settings.admin { FileBytes.remove(path) }
         Log.info("stopped", ["drained": "\(isDrained)"])
         stopped()
     }

@@ -17,17 +17,26 @@ final class ListenerSet {
     private let relay: RelayWorker
     private let tls: TLSFront
     private let limit: Int
+    private let vipRange: IPNetwork
+    private let passed: [SocketAddress: Socket]
+    private let steppedAside: () -> Void
     private var open: [SocketAddress: Open] = [:]
     private var plans: [ListenerPlan] = []
     private var isFinished = false
 
-    init(loop: EventLoop, gate: AcceptGate, http: HTTPWorker, relay: RelayWorker, tls: TLSFront, limit: Int) {
+    init(
+        loop: EventLoop, gate: AcceptGate, http: HTTPWorker, relay: RelayWorker, tls: TLSFront, limit: Int,
+        vipRange: IPNetwork, passed: [SocketAddress: Socket], steppedAside: @escaping () -> Void
+    ) {
         self.loop = loop
         self.gate = gate
         self.http = http
         self.relay = relay
         self.tls = tls
         self.limit = limit
+        self.vipRange = vipRange
+        self.passed = passed
+        self.steppedAside = steppedAside
     }
 
     /// Opens what is new, closes what is gone, and returns what could not be opened; what is beyond the limit is told
@@ -69,10 +78,18 @@ final class ListenerSet {
     }
 
     private func listen(_ plan: ListenerPlan) throws(SystemError) -> Open {
-        let socket = try Socket.listen(plan.address, shared: true)
+        let passed = passed[plan.address]
+        let socket: Socket
+        if let passed {
+            socket = try passed.duplicate()
+        } else {
+            socket = try Socket.listen(
+                plan.address, shared: true, isVirtual: vipRange.contains(plan.address.ip))
+        }
         let binding = PortBinding(plan.role, port: plan.address.port)
         let listener = try TCPListener(
-            socket, on: loop, mayAccept: gate.mayAccept, refused: gate.refused,
+            socket, on: loop, isSharedSocket: passed != nil, steppedAside: steppedAside, mayAccept: gate.mayAccept,
+            refused: gate.refused,
             accepted: { [gate, http, relay, tls] socket, peer in
                 gate.accepted()
                 let peer = peer ?? SocketAddress(.anyV4, 0)
@@ -85,6 +102,11 @@ final class ListenerSet {
                 }
             })
         return Open(listener: listener, binding: binding)
+    }
+
+    /// Accepts what another worker has left waiting at a passed socket.
+    func lookAtPassedSockets() {
+        for address in passed.keys { open[address]?.listener.look() }
     }
 
     /// Takes what the kernel has accepted and closes every listener. Bindings stay: what is in flight goes on.

@@ -15,6 +15,10 @@ enum WorkerMessage: Sendable {
     case report(ticket: UInt64)
     /// A dial to this endpoint failed on some worker: tell of the next one that succeeds.
     case watchDials(id: Int32)
+    /// Answer with `signOfLife`.
+    case sign(round: UInt64)
+    /// Another worker has left a passed socket to the others: accept what waits there.
+    case lookAtPassedSockets
     /// Stop accepting; say `drained` when nothing is in flight any more.
     case drain
     /// Close what is left and end.
@@ -25,10 +29,13 @@ enum WorkerMessage: Sendable {
 enum ControlMessage: Sendable {
     case installed(worker: Int, generation: UInt64, failures: [ListenerFailure])
     case report(WorkerReport)
+    case signOfLife(worker: Int, round: UInt64)
     case dialFailed(id: Int32, cause: String)
     case dialSucceeded(id: Int32)
     case acceptPaused(worker: Int, cause: String)
     case acceptResumed(worker: Int)
+    /// This worker, being full, leaves passed sockets to the others for a while.
+    case steppedAside(worker: Int)
     case drained(worker: Int)
 }
 

@@ -2,6 +2,7 @@ import L4Proxy
 import L7Router
 import MeshCore
 import NetAddress
+import NetAddress
 import Reactor
 
 /// What a worker thread needs to make its world.
@@ -16,6 +17,9 @@ struct WorkerPlan: Sendable {
     let descriptorShare: Int
     /// Client connections this worker may have before it stops accepting.
     let connectionLimit: Int
+    let vipRange: IPNetwork
+    /// Listening sockets that the process was started with, by address.
+    let passedSockets: [SocketAddress: Socket]
     let seed: UInt64
     /// For ids of requests and traces, which must differ all over the cluster.
     let random: RandomBits
@@ -54,7 +58,9 @@ final class Worker {
         let gate = AcceptGate(plan, loop, http, relay, tls)
         // The other half is for connections.
         listeners = ListenerSet(
-            loop: loop, gate: gate, http: http, relay: relay, tls: tls, limit: plan.descriptorShare / 2)
+            loop: loop, gate: gate, http: http, relay: relay, tls: tls, limit: plan.descriptorShare / 2,
+            vipRange: plan.vipRange, passed: plan.passedSockets,
+            steppedAside: { plan.control.post(.steppedAside(worker: plan.index)) })
         try plan.inbox.open(on: loop) { [unowned self] in receive($0) }
     }
 
@@ -68,6 +74,8 @@ final class Worker {
         case .instanceTLS(let contexts): http.instanceTLS = contexts
         case .report(let ticket): report(ticket)
         case .watchDials(let id): dials.watch(id)
+        case .sign(let round): plan.control.post(.signOfLife(worker: plan.index, round: round))
+        case .lookAtPassedSockets: listeners.lookAtPassedSockets()
         case .drain: drain()
         case .stop: stop()
         }

@@ -11,8 +11,12 @@ final class ChildProcess {
     var output: String { TextFile.read(outputPath) }
     var errors: String { TextFile.read(errorPath) }
 
-    /// - Parameter descriptorLimit: RLIMIT_NOFILE of the child, soft and hard.
-    init(_ path: String, _ arguments: [String], files: String, descriptorLimit: Int? = nil) throws {
+    /// - Parameters:
+    ///   - descriptorLimit: RLIMIT_NOFILE of the child, soft and hard.
+    ///   - descriptors: what the child finds as its descriptors 3, 4, …
+    init(
+        _ path: String, _ arguments: [String], files: String, descriptorLimit: Int? = nil, descriptors: [Int32] = []
+    ) throws {
         outputPath = files + ".out"
         errorPath = files + ".err"
         var words = [path] + arguments
@@ -25,6 +29,10 @@ final class ChildProcess {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
         posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+        // Copies out of the way first: a target may be another's source.
+        let copies = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 64) }
+        defer { for copy in copies { close(copy) } }
+        for (index, copy) in copies.enumerated() { posix_spawn_file_actions_adddup2(&actions, copy, 3 + Int32(index)) }
         var argv: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { for word in argv { free(word) } }
         var pid: pid_t = 0

@@ -21,6 +21,10 @@ final class MeshProcess {
         var stateDirectory: String?
         /// In place of the catalogue file.
         var registries: [String]?
+        /// Listening sockets that the process is started with, as the service manager does it.
+        var passed: [PassedListener] = []
+        /// Variables of its environment beside the tests' own.
+        var environment: [String: String] = [:]
 
         init(_ flags: [String] = [], workers: Int? = 2, descriptorLimit: Int? = nil) {
             self.flags = flags
@@ -32,9 +36,9 @@ final class MeshProcess {
     private static let nextOctet = Atomic<Int>(Int(getpid()) % 150)
 
     let directory: TemporaryDirectory
-    let http = FreePort.take()
+    let http: UInt16
     let dns = FreePort.take()
-    let adminPort = FreePort.take()
+    let adminPort: UInt16
     let admin: String
     let vipOctet: Int
     let child: ChildProcess
@@ -46,6 +50,8 @@ final class MeshProcess {
     /// Starts without waiting for anything.
     init(text: String, _ options: Options = Options()) throws {
         directory = try TemporaryDirectory()
+        http = options.passed.first { $0.name == "http" }?.port ?? FreePort.take()
+        adminPort = options.passed.first { $0.name == "admin" }?.port ?? FreePort.take()
         admin = options.isAdminUnix ? "unix:\(directory.path)/admin.sock" : "127.0.0.1:\(adminPort)"
         vipOctet = options.vipOctet ?? 100 + Self.nextOctet.add(1, ordering: .relaxed).newValue % 150
         let catalogue = directory.path + "/services.yaml"
@@ -58,10 +64,12 @@ final class MeshProcess {
                 "--state-dir", options.stateDirectory ?? directory.path + "/state", "--node", "node-1",
             ] + (options.registries ?? ["file:\(catalogue)"]).flatMap { ["--registry", $0] } + options.flags
         if let workers = options.workers { arguments += ["--workers", String(workers)] }
-        let words = options.wrapper + [Binary.path] + arguments
+        let words =
+            ServiceManagerSide.wrapper(options.passed, options.environment) + options.wrapper + [Binary.path]
+            + arguments
         child = try ChildProcess(
             words[0], Array(words.dropFirst()), files: directory.path + "/meshd",
-            descriptorLimit: options.descriptorLimit)
+            descriptorLimit: options.descriptorLimit, descriptors: options.passed.map(\.fd))
     }
 
     /// Starts and waits until it is ready. A port somebody took meanwhile is worth another attempt.
