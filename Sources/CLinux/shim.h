@@ -63,6 +63,16 @@ static inline ssize_t meshd_send(int fd, const void *bytes, size_t length, int f
     return result < 0 ? -errno : result;
 }
 
+// How many processors this thread may run on; -1 where the system does not say.
+static inline int meshd_affinity(void) {
+    unsigned char mask[8192];
+    long size = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    int count = 0;
+    if (size < 0) return -1;
+    for (long i = 0; i < size; i++) count += __builtin_popcount(mask[i]);
+    return count;
+}
+
 static inline int meshd_ignore_sigpipe(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -1 : 0; }
 
 #endif

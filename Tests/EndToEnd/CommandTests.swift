@@ -164,6 +164,15 @@ import Testing
         try demand(!mesh.log.contains("com.example.mine"), "labels of others are nobody's business")
     }
 
+    @Test func workersAreAsManyAsTheProcessorsAllowed() throws {
+        var options = MeshProcess.Options()
+        (options.workers, options.wrapper) = (nil, ["/usr/bin/taskset", "-c", "0"])
+        try withMesh(Catalogue([]), options) { mesh in
+            guard case .array(let workers)? = try mesh.status()["workers"] else { throw Failure("no workers") }
+            try demandEqual(workers.count, 1, "workers on one processor")
+        }
+    }
+
     @Test func versionIsSaid() throws {
         let directory = try TemporaryDirectory()
         let result = try CommandResult.run(["version"], files: directory.path + "/version")

@@ -13,8 +13,3 @@ public enum DescriptorLimit {
         return Int(min(limit.rlim_cur, 1 << 30))
     }
 }
-
-public enum Processors {
-    /// Cores this process may run on.
-    public static var available: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
-}
