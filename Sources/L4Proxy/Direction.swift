@@ -46,7 +46,10 @@ struct Direction {
                 return .waiting
             }
             guard moved < Self.turnBytes else { return .again }
-            let isRead = fullReads >= Self.bulkAfter ? splice(from: source, worker) : receive(from: source, worker)
+            // The kernel does not splice past an urgent mark.
+            let isRead =
+                fullReads >= Self.bulkAfter && !source.sawUrgent
+                ? splice(from: source, worker) : receive(from: source, worker)
             guard isRead else { return .failed }
         }
     }
@@ -96,10 +99,12 @@ struct Direction {
             } else {
                 fullReads = 0
                 // A short read: the kernel has no more; where the end had come before, this was it.
-                source.isReadable = source.sawError
-                sourceEnded = source.sawPeerClose && !source.sawError
+                source.isReadable = source.sawError || source.sawUrgent
+                sourceEnded = source.sawPeerClose && !source.isReadable
             }
-        case .wouldBlock: source.isReadable = false
+        case .wouldBlock:
+            source.isReadable = false
+            source.sawUrgent = false
         case .failed: return false
         }
         return true

@@ -12,6 +12,9 @@ final class RelayEnd: Handler {
     /// The connection was reset; a read will tell.
     private(set) var sawError = false
 
+    /// Urgent data has come: a short read does not say that the kernel has no more.
+    var sawUrgent = false
+
     init(_ socket: Socket, isConnected: Bool) {
         self.socket = socket
         isWritable = isConnected
@@ -27,6 +30,10 @@ final class RelayEnd: Handler {
         if !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) { isReadable = true }
         if !readiness.isDisjoint(with: [.peerClosed, .hangup, .error]) { sawPeerClose = true }
         if readiness.contains(.error) { sawError = true }
+        if readiness.contains(.urgent) {
+            sawUrgent = true
+            isReadable = true
+        }
         session?._withUnsafeGuaranteedRef { $0.ready(self, readiness) }
     }
 

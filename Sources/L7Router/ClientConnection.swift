@@ -32,6 +32,8 @@ final class ClientConnection: Handler {
     var isWritable = true
     /// The kernel has told of the client's end of stream; a read will find it.
     var sawPeerClose = false
+    /// Urgent data has come: a short read does not say that the kernel has no more.
+    private var sawUrgent = false
     /// A read has found it.
     private(set) var inputEnded = false
     private var isProcessing = false
@@ -97,6 +99,10 @@ final class ClientConnection: Handler {
     override func ready(_ readiness: Readiness) {
         if readiness.contains(.error) { return hungUp() }
         if !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup]) { isReadable = true }
+        if readiness.contains(.urgent) {
+            sawUrgent = true
+            isReadable = true
+        }
         // A hangup without an error is the end of both ways: what the client sent before is still to be read.
         if !readiness.isDisjoint(with: [.peerClosed, .hangup]) { sawPeerClose = true }
         if readiness.contains(.writable), !isWritable {
@@ -167,8 +173,10 @@ final class ClientConnection: Handler {
     func fillInput() -> Pump.Fill {
         let result = input.fill(transport, worker.loop.buffers)
         switch result {
-        case .bytes(let isDrained): if isDrained, !sawPeerClose { isReadable = false }
-        case .wouldBlock: isReadable = false
+        case .bytes(let isDrained): if isDrained, !sawPeerClose, !sawUrgent { isReadable = false }
+        case .wouldBlock:
+            isReadable = false
+            sawUrgent = false
         case .end:
             inputEnded = true
             isReadable = false

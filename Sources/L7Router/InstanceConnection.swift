@@ -22,6 +22,8 @@ final class InstanceConnection: Handler {
     var isReadable = false
     var isWritable = false
     private(set) var sawPeerClose = false
+    /// Urgent data has come: a short read does not say that the kernel has no more.
+    private var sawUrgent = false
     private(set) var inputEnded = false
     unowned(unsafe) var exchange: Exchange?
     /// Neighbours in the pool's list of idle connections.
@@ -97,6 +99,10 @@ final class InstanceConnection: Handler {
 
     private func active(_ readiness: Readiness) {
         if readiness.contains(.readable) || readiness.contains(.peerClosed) { isReadable = true }
+        if readiness.contains(.urgent) {
+            sawUrgent = true
+            isReadable = true
+        }
         if !readiness.isDisjoint(with: [.peerClosed, .error, .hangup]) {
             sawPeerClose = true
             isReadable = true
@@ -124,8 +130,10 @@ final class InstanceConnection: Handler {
     func fillInput() -> Pump.Fill {
         let result = input.fill(transport, worker.loop.buffers)
         switch result {
-        case .bytes(let isDrained): if isDrained, !sawPeerClose { isReadable = false }
-        case .wouldBlock: isReadable = false
+        case .bytes(let isDrained): if isDrained, !sawPeerClose, !sawUrgent { isReadable = false }
+        case .wouldBlock:
+            isReadable = false
+            sawUrgent = false
         case .end:
             inputEnded = true
             isReadable = false

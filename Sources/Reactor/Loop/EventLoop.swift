@@ -79,7 +79,7 @@ public final class EventLoop {
     }
 
     private static let everything =
-        EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | UInt32(1) << 31  // EPOLLET
+        EPOLLIN.rawValue | EPOLLPRI.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | UInt32(1) << 31  // EPOLLET
 
     /// EPOLLIN, EPOLLET and EPOLLEXCLUSIVE, which goes with few others.
     static let arrivalsOfSharedSocket = EPOLLIN.rawValue | UInt32(1) << 31 | UInt32(1) << 28

@@ -7,6 +7,8 @@
     @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     @inlinable public static var readable: Readiness { Readiness(rawValue: 0x001) }
+    /// TCP urgent data has come (RFC 9293 section 3.8.5): a read stops short of its mark, though more may follow.
+    @inlinable public static var urgent: Readiness { Readiness(rawValue: 0x002) }
     @inlinable public static var writable: Readiness { Readiness(rawValue: 0x004) }
     @inlinable public static var error: Readiness { Readiness(rawValue: 0x008) }
     @inlinable public static var hangup: Readiness { Readiness(rawValue: 0x010) }
