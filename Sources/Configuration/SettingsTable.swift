@@ -36,7 +36,10 @@ enum SettingsTable {
             Setting(
                 "publish-address", .ip(\.publishAddress), default: "::, or 0.0.0.0 where the system has no IPv6",
                 "Where published ports listen that name no address. `::` is every address of both families."),
-            Setting("vip-range", .network(\.vipRange), "Addresses that services get their VIP from."),
+            Setting(
+                "vip-range", .network(\.vipRange),
+                "Addresses that services get their VIP from. Outside 127.0.0.0/8 meshd adds a local route while it runs."
+            ),
             Setting(
                 "admin", .admin(\.admin),
                 "Where `/live`, `/ready`, `/metrics`, `meshd status` and `meshd explain` are answered."),

@@ -10,8 +10,14 @@ public struct IPNetwork: Hashable, Sendable, CustomStringConvertible {
         guard let slash = text.firstIndex(of: "/"), let base = IPAddress(text[..<slash]),
             let length = UInt16(digits: text[text.index(after: slash)...]), length <= (base.isV4 ? 32 : 128)
         else { return nil }
+        self.init(base: base, prefixLength: Int(length))
+    }
+
+    /// `nil` where the prefix is longer than an address, or the base has bits set behind it.
+    public init?(base: IPAddress, prefixLength: Int) {
+        guard (0...(base.isV4 ? 32 : 128)).contains(prefixLength) else { return nil }
         self.base = base
-        self.prefixLength = Int(length)
+        self.prefixLength = prefixLength
         guard masked(base) == base else { return nil }
     }
 
@@ -21,6 +27,9 @@ public struct IPNetwork: Hashable, Sendable, CustomStringConvertible {
     public func contains(_ address: IPAddress) -> Bool {
         address.isV4 == base.isV4 && masked(address) == base
     }
+
+    /// Whether every address of `other` is one of this range's.
+    public func covers(_ other: IPNetwork) -> Bool { prefixLength <= other.prefixLength && contains(other.base) }
 
     /// The address at `offset` from the base; the offset wraps within the range.
     public func address(at offset: UInt64) -> IPAddress {

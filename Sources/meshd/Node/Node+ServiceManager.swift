@@ -25,8 +25,8 @@ extension Node {
             + problems + (sourceStatus.contains { $0.problem != nil } ? ", a catalogue is broken" : "")
     }
 
-    /// Reads every catalogue file and certificate at once. The service manager hears that it began, and that it ended when every worker
-    /// routes by what was read.
+    /// Reads every catalogue file and certificate at once. The service manager hears that it began, and that it ended
+    /// when every worker routes by what was read.
     func reload() {
         guard !isStopping, isManagerTold else { return }
         Log.info("reloading")

@@ -31,6 +31,7 @@ final class Node {
     /// Called when every worker has ended.
     var stopped: () -> Void = {}
     private let passed: PassedSockets
+    private var route: VIPRoute?
     var manager: ServiceManager!
     /// Whether the service manager has heard that the node is ready.
     var isManagerTold = false
@@ -195,6 +196,7 @@ final class Node {
 
     /// Starts the workers, hands them the first snapshot, and calls `stopped` when they have all ended.
     func start() throws {
+        route = try VIPRoute(settings.vipRange)
         let mailbox = try Mailbox<ControlMessage>()
         try mailbox.open(on: loop) { [unowned self] in receive($0) }
         let descriptors = DescriptorLimit.raise()
@@ -271,6 +273,7 @@ final class Node {
         for inbox in inboxes { inbox.post(.stop) }
         for thread in shutdownThreads { thread.join() }
         shutdownThreads = []
+        route?.remove()
         dns?.close()
         certificates?.stop()
         instanceTLS.stop()

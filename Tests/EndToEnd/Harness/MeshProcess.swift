@@ -18,6 +18,8 @@ final class MeshProcess {
         var isAdminUnix = false
         /// Second octet of the VIP range; `nil`: one nobody else uses.
         var vipOctet: Int?
+        /// Another range than the one with that octet.
+        var vipRange: String?
         var stateDirectory: String?
         /// In place of the catalogue file.
         var registries: [String]?
@@ -60,7 +62,7 @@ final class MeshProcess {
             [
                 "run", "--http", "127.0.0.1:\(http)", "--admin", admin,
                 "--dns", "\(options.dnsAddress):\(dns)", "--publish-address", "127.0.0.1", "--vip-range",
-                "127.\(vipOctet).0.0/16",
+                options.vipRange ?? "127.\(vipOctet).0.0/16",
                 "--state-dir", options.stateDirectory ?? directory.path + "/state", "--node", "node-1",
             ] + (options.registries ?? ["file:\(catalogue)"]).flatMap { ["--registry", $0] } + options.flags
         if let workers = options.workers { arguments += ["--workers", String(workers)] }
