@@ -117,6 +117,8 @@ import Testing
             let endpoint = try mesh.status()["registries"]?.children.first?["endpoint"]?.text
             let member = try #require(etcd.members.first { $0.endpoint == endpoint })
             try member.kill()
+            // The dead one may have led: writes wait for the next leader.
+            try etcd.waitHealthy()
             try addAndAwait(etcd, mesh, "later")
             try eventually("the metric is back") { try mesh.metric(Metric.lastReadFailed) == 0 }
             let next = try mesh.status()["registries"]?.children.first?["endpoint"]?.text

@@ -170,10 +170,10 @@ public struct SnapshotCompiler {
 
     private mutating func assignVIP(_ spec: ServiceSpec) -> IPAddress? {
         let vip = vips.assign(spec.name, demanded: spec.vip)
-        let cause =
-            spec.vip.map { "\($0) is another service's" }
-            ?? (vips.isAgreeing ? "the registry has none for it yet" : "the range \(options.vipRange) is used up")
-        vipProblems[spec.name] = vip != nil ? nil : "service \(spec.name): no virtual IP: \(cause)"
+        let cause = spec.vip.map { "\($0) is another service's" } ?? "the range \(options.vipRange) is used up"
+        // One that the nodes are about to agree on is no problem yet.
+        let isFine = vip != nil || (vips.isAgreeing && spec.vip == nil)
+        vipProblems[spec.name] = isFine ? nil : "service \(spec.name): no virtual IP: \(cause)"
         return vip
     }
 

@@ -238,10 +238,18 @@ final class ControlPlane: Handler {
     /// Addresses that this process already listens on, whoever opened them: they need not be free.
     func listensAlready(on addresses: some Sequence<SocketAddress>) { checked.formUnion(addresses) }
 
+    private var waitingProblems: [String] {
+        let waiting = compiler.wantedVIPs.filter { $0.demanded == nil && $0.preferred == nil }
+        guard let first = waiting.first else { return [] }
+        return [
+            "\(waiting.count) services wait for a virtual IP that the nodes agree on, the first is \(first.service)"
+        ]
+    }
+
     /// Everything that could not be had, for `status`.
     var problems: [String] {
         let failures = blocked.merging(listenerFailures, uniquingKeysWith: { first, _ in first }).values
-        return compiler.problems + certificateProblems()
+        return compiler.problems + certificateProblems() + waitingProblems
             + failures.map { "\($0.owner): cannot listen on \($0.address): \($0.cause)" }.sorted()
             + pausedWorkers.sorted { $0.key < $1.key }.map { "worker \($0.key) accepts no connections: \($0.value)" }
     }
