@@ -38,7 +38,7 @@ enum SettingsTable {
                 "Where published ports listen that name no address. `::` is every address of both families."),
             Setting(
                 "vip-range", .network(\.vipRange),
-                "Addresses that services get their VIP from. Outside 127.0.0.0/8 meshd adds a local route while it runs."
+                "Addresses that services get their VIP from. Outside 127.0.0.0/8 meshd adds a local route."
             ),
             Setting(
                 "admin", .admin(\.admin),

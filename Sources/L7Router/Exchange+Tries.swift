@@ -15,6 +15,7 @@ extension Exchange {
             return refuse(dials == 0 && repeats == 0 ? .noInstance : lastFailure)
         }
         choose(picked)
+        if picked.speaks != .http1 { return openStream(picked) }
         if let pooled = takePooled(picked) {
             instance = pooled
             pooled.exchange = self
@@ -81,6 +82,22 @@ extension Exchange {
         return InstanceConnection(layer, tls, picked, worker)
     }
 
+    /// The same with an instance that speaks HTTP/2.
+    private func openStream(_ picked: Endpoint) {
+        let connection: InstanceConnection
+        do {
+            connection = try worker.openStream(picked)
+        } catch {
+            dials += 1
+            return dialRefused(error)
+        }
+        instance = connection
+        connection.exchange = self
+        if connection.state == .active { return sendRequest() }
+        dials += 1
+        loop.setDeadline(connection, after: worker.options.connectTimeout)
+    }
+
     // MARK: - Failures
 
     func dialFailed(_ error: SystemError) {
@@ -111,6 +128,8 @@ extension Exchange {
         guard response == .awaited else { return cutResponse() }
         let gotBytes = instance.input.hasRaw
         let wasReused = instance.isReused
+        let hasRefused = instance.hasRefused
+        if hasRefused { requestIsBegun = false }
         dropInstance()
         lastFailure = .connectionTerminated
         let mayRepeat = isReplayable && !gotBytes && (!requestIsBegun || method.isIdempotent)
@@ -118,7 +137,7 @@ extension Exchange {
             return refuse(.connectionTerminated)
         }
         // A pooled connection that the instance had closed says nothing against the instance, but its like are as old.
-        if let endpoint {
+        if let endpoint, !hasRefused {
             if wasReused { worker.pool.close(endpoint) } else { tried.insert(endpoint.id) }
         }
         sendAgain()

@@ -84,7 +84,10 @@ public final class HTTPWorker {
     public var connectionsOpen: Int { openClients }
 
     /// Lets go of idle connections to endpoints that are no more.
-    public func snapshotChanged() { pool.closeGone(balancer.snapshot) }
+    public func snapshotChanged() {
+        pool.closeGone(balancer.snapshot)
+        http2?.clients.retireGone(balancer.snapshot)
+    }
 
     public func counted() -> RouterCounters {
         var copy = counters
@@ -118,6 +121,7 @@ public final class HTTPWorker {
 
     private func finishDrain() {
         pool.closeAll()
+        http2?.clients.retireAll()
         let done = whenEmpty
         whenEmpty = nil
         done?()

@@ -15,6 +15,8 @@ final class InstanceConnection: Handler {
     /// How TLS was begun; `nil`: in clear.
     let tls: UpstreamTLS?
     private var handshake: TLSLayer?
+    /// It is one stream of an HTTP/2 connection: one exchange.
+    private unowned(unsafe) let stream: HTTP2InstanceStream?
     private(set) var state = State.connecting
     /// It has served an exchange before.
     private(set) var isReused = false
@@ -41,9 +43,24 @@ final class InstanceConnection: Handler {
         self.tls = tls
         self.endpoint = endpoint
         self.worker = worker
+        stream = nil
         worker.counters.instanceConnectionsOpened += 1
         worker.counters.instanceConnectionsOpen += 1
     }
+
+    /// A stream of a connection that other exchanges use, too.
+    init(_ stream: HTTP2InstanceStream, _ endpoint: Endpoint, _ worker: HTTPWorker, isConnected: Bool) {
+        transport = Transport(stream)
+        tls = nil
+        self.endpoint = endpoint
+        self.worker = worker
+        self.stream = stream
+        guard isConnected else { return }
+        (state, isWritable, isReused) = (.active, true, true)
+    }
+
+    /// The instance did nothing for the request, and says so (RFC 9113 section 8.7).
+    var hasRefused: Bool { stream?.isRefused ?? false }
 
     // MARK: - Events
 
@@ -59,7 +76,7 @@ final class InstanceConnection: Handler {
 
     private func connected(_ readiness: Readiness) {
         guard readiness.contains(.writable) || !readiness.isDisjoint(with: [.error, .hangup]) else { return }
-        let code = readiness.isDisjoint(with: [.error, .hangup]) ? 0 : transport.socket.takeError()
+        let code = readiness.isDisjoint(with: [.error, .hangup]) ? 0 : stream?.failure ?? transport.socket.takeError()
         guard code == 0, readiness.isDisjoint(with: [.error, .hangup]) else {
             exchange?.dialFailed(SystemError("connect", code == 0 ? SystemError.connectionReset : code))
             return
@@ -155,6 +172,7 @@ final class InstanceConnection: Handler {
     /// Goes back to the pool, or is closed where it cannot serve another exchange.
     func rest() {
         exchange = nil
+        if stream != nil { return close() }
         guard state == .active, !sawPeerClose, !input.hasRaw, worker.balancer.isAlive(endpoint), !isReadable || !isStale
         else { return close() }
         isReadable = false
@@ -176,6 +194,6 @@ final class InstanceConnection: Handler {
         transport.close()
         transport = .none
         input.release(worker.loop.buffers)
-        worker.counters.instanceConnectionsOpen -= 1
+        if stream != nil { worker.streamClosed() } else { worker.counters.instanceConnectionsOpen -= 1 }
     }
 }

@@ -42,6 +42,10 @@ public struct HTTP2Options: Sendable {
     public var streamWindowBytes = 128 << 10
     /// The same of all streams: more than one, so that a stream nobody reads does not stop the others.
     public var connectionWindowBytes = 1 << 20
+    /// Streams at one time on one connection to an instance, whatever more the instance allows.
+    public var upstreamStreams = 256
+    /// Connections to one instance of one worker; beyond them requests wait for a stream.
+    public var upstreamConnections = 8
     /// Streams reset a second, five times as many at once; 0: no limit.
     public var resetsPerSecond = 100
     /// Frames a second that carry nothing: pings, settings, priorities, empty data; five times as many at once.

@@ -28,6 +28,10 @@ struct FieldVector {
         append(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value)
     }
 
+    mutating func append(_ name: StaticString, _ value: StaticString) {
+        append(name, UnsafeRawBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount))
+    }
+
     mutating func append(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
         guard count < Self.limit else { return }
         func pointer(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutablePointer<UInt8> {
@@ -49,8 +53,8 @@ struct FieldVector {
     }
 
     /// The lines of a head or of trailers that may go on.
-    mutating func append(_ table: FieldTable, from base: UnsafeRawPointer) {
-        for index in 0..<table.count where !table.fields[index].isDropped {
+    mutating func append(_ table: FieldTable, from base: UnsafeRawPointer, omitting omitted: HeaderName? = nil) {
+        for index in 0..<table.count where !table.fields[index].isDropped && table.fields[index].known != omitted {
             append(table.fields[index].name.bytes(in: base), table.fields[index].value.bytes(in: base))
         }
     }

@@ -54,7 +54,7 @@ class HTTP2Connection: Handler {
 
     // MARK: - Events
 
-    override final func ready(_ readiness: Readiness) {
+    override func ready(_ readiness: Readiness) {
         guard isOpen else { return }
         if readiness.contains(.error) { return close() }
         if !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup]) { isReadable = true }
@@ -67,12 +67,18 @@ class HTTP2Connection: Handler {
     }
 
     override final func resume() {
-        if isOpen { readInput() }
+        guard isOpen else { return }
+        // Streams may still wait, too.
+        scheduleTurnEnd()
+        readInput()
     }
 
     override final func turnEnds() {
         guard isOpen else { return }
         deliver()
+        produce()
+        // Faults of the peer show when they are answered, too.
+        inputTaken()
         produce()
         flush()
         serveWaiting()
@@ -146,6 +152,10 @@ class HTTP2Connection: Handler {
     /// `false`: the stream is to be reset.
     func fieldReceived(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool { true }
 
+    /// Overridden: header blocks of requests, as they go out or are given up.
+    func headersSent(_ id: Int32) {}
+    func headersNotSent(_ id: Int32) {}
+
     final func dataReceived(_ id: Int32, _ bytes: UnsafeRawPointer, _ count: Int) {
         guard let stream = session.stream(id), stream.isAttached || stream.awaitsEngine else {
             session.consume(id, count)
@@ -166,8 +176,7 @@ class HTTP2Connection: Handler {
         newest?.previous = stream
         newest = stream
         openStreams += 1
-        context.counters.streams += 1
-        context.counters.streamsOpen += 1
+        streamsChanged(by: 1)
     }
 
     final func remove(_ stream: HTTP2Stream) {
@@ -176,8 +185,19 @@ class HTTP2Connection: Handler {
         stream.previous = nil
         stream.next = nil
         openStreams -= 1
-        context.counters.streamsOpen -= 1
+        streamsChanged(by: -1)
         scheduleTurnEnd()
+    }
+
+    /// Overridden: counts.
+    func streamsChanged(by count: Int) {}
+
+    final func forEachStream(_ body: (HTTP2Stream) -> Void) {
+        var next = newest
+        while let stream = next {
+            next = stream.next
+            body(stream)
+        }
     }
 
     /// Tells the stream when nothing else runs.
@@ -246,14 +266,10 @@ class HTTP2Connection: Handler {
 
     /// The peer has changed what every stream's window begins with.
     final func windowsChanged() {
-        var next = newest
-        while let stream = next {
-            next = stream.next
-            if stream.isWindowBlocked { unblock(stream) }
-        }
+        forEachStream { if $0.isWindowBlocked { unblock($0) } }
     }
 
-    private func unblock(_ stream: HTTP2Stream) {
+    final func unblock(_ stream: HTTP2Stream) {
         stream.isWindowBlocked = false
         wake(stream, .writable)
     }
@@ -331,8 +347,12 @@ class HTTP2Connection: Handler {
     private static let lingerNanoseconds: UInt64 = 2_000_000_000
     private static let lingerBytes = 1 << 20
 
+    /// Overridden: no stream may begin here any more.
+    func leaving() {}
+
     /// Everything is said: ends this side and waits a little for the other, so that no reset destroys what was said.
     private func linger() {
+        leaving()
         abandonStreams()
         isLingering = true
         transport.shutdownWrite()
@@ -353,6 +373,7 @@ class HTTP2Connection: Handler {
     final func close() {
         guard isOpen else { return }
         isBroken = true
+        leaving()
         abandonStreams()
         for stream in woken {
             let stream = stream.takeRetainedValue()

@@ -13,17 +13,22 @@ final class HTTP2Context {
     let scratch: UnsafeMutableRawPointer
     /// Scratch of one parse or of one header block.
     var fields = FieldTable()
+    var requestHead = RequestHead()
     var responseHead = ResponseHead()
     var vector = FieldVector()
     var counters = HTTP2Counters()
-    private var spare: [HTTP2RequestStream] = []
+    private var requestStreams: [HTTP2RequestStream] = []
+    private var instanceStreams: [HTTP2InstanceStream] = []
+    /// Connections to instances.
+    let clients = HTTP2ClientPool()
     unowned(unsafe) var newest: HTTP2Server?
 
     init?() {
         guard let rules = HTTP2Rules() else { return nil }
         self.rules = rules
         scratch = .allocate(byteCount: Self.scratchBytes, alignment: 64)
-        spare.reserveCapacity(Self.sparesKept)
+        requestStreams.reserveCapacity(Self.sparesKept)
+        instanceStreams.reserveCapacity(Self.sparesKept)
     }
 
     deinit {
@@ -35,10 +40,18 @@ final class HTTP2Context {
 
     // MARK: - Streams
 
-    func takeStream(_ worker: HTTPWorker) -> HTTP2RequestStream { spare.popLast() ?? HTTP2RequestStream(worker) }
+    func takeRequestStream(_ worker: HTTPWorker) -> HTTP2RequestStream {
+        requestStreams.popLast() ?? HTTP2RequestStream(worker)
+    }
 
     func giveBack(_ stream: HTTP2RequestStream) {
-        if spare.count < Self.sparesKept { spare.append(stream) }
+        if requestStreams.count < Self.sparesKept { requestStreams.append(stream) }
+    }
+
+    func takeInstanceStream() -> HTTP2InstanceStream { instanceStreams.popLast() ?? HTTP2InstanceStream() }
+
+    func giveBack(_ stream: HTTP2InstanceStream) {
+        if instanceStreams.count < Self.sparesKept { instanceStreams.append(stream) }
     }
 
     // MARK: - Connections

@@ -12,6 +12,8 @@ public struct HTTP2Counters: Sendable {
     public var frameFloods: UInt64 = 0
     public var headFloods: UInt64 = 0
     public var protocolErrors: UInt64 = 0
+    /// Requests sent to instances by HTTP/2.
+    public var upstreamStreams: UInt64 = 0
     public var timeouts: UInt64 = 0
 
     public init() {}

@@ -18,6 +18,7 @@ struct HTTP2Rules {
         setFrameCalls()
         setFieldCalls()
         setDataCalls()
+        setRequestCalls()
     }
 
     /// Frees both; the holder calls it once, after the last session.
@@ -72,6 +73,18 @@ struct HTTP2Rules {
         nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) { _, _, _, _, _, _, _, user in
             _ = HTTP2Rules.with(user) { $0.context.counters.protocolErrors += 1 }
             return HTTP2Rules.resetStream
+        }
+    }
+
+    /// Requests that nghttp2 keeps until the peer takes another stream.
+    private func setRequestCalls() {
+        nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
+            guard let frame, UInt32(frame.pointee.hd.type) == NGHTTP2_HEADERS.rawValue else { return 0 }
+            return HTTP2Rules.with(user) { $0.headersSent(frame.pointee.hd.stream_id) }
+        }
+        nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) { _, frame, _, user in
+            guard let frame, UInt32(frame.pointee.hd.type) == NGHTTP2_HEADERS.rawValue else { return 0 }
+            return HTTP2Rules.with(user) { $0.headersNotSent(frame.pointee.hd.stream_id) }
         }
     }
 

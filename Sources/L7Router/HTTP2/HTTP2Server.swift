@@ -76,22 +76,15 @@ final class HTTP2Server: HTTP2Connection {
     func start(_ received: UnsafeRawBufferPointer) {
         let options = worker.options
         let entries = [
-            entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.http2.concurrentStreams),
-            entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.http2.streamWindowBytes),
-            entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options.limits.headBytes),
+            HTTP2Session.setting(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.http2.concurrentStreams),
+            HTTP2Session.setting(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.http2.streamWindowBytes),
+            HTTP2Session.setting(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options.limits.headBytes),
             // Priorities of RFC 7540 are a tree that clients can grow; nobody uses them any more.
-            entry(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1),
+            HTTP2Session.setting(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1),
         ]
-        let none = UInt8(NGHTTP2_FLAG_NONE.rawValue)
-        _ = nghttp2_submit_settings(session.handle, none, entries, entries.count)
-        _ = nghttp2_session_set_local_window_size(
-            session.handle, none, 0, Int32(clamping: options.http2.connectionWindowBytes))
+        session.begin(entries, window: options.http2.connectionWindowBytes)
         take(received)
         if worker.isDraining { drain() }
-    }
-
-    private func entry(_ id: nghttp2_settings_id, _ value: Int) -> nghttp2_settings_entry {
-        nghttp2_settings_entry(settings_id: Int32(id.rawValue), value: UInt32(clamping: value))
     }
 
     // MARK: - Frames
@@ -147,8 +140,9 @@ final class HTTP2Server: HTTP2Connection {
         blockOctets = 0
         if category == NGHTTP2_HCAT_REQUEST {
             isTrailerBlock = false
-            let stream = context.takeStream(worker)
+            let stream = context.takeRequestStream(worker)
             stream.begin(self, id)
+            context.counters.streams += 1
             blockStream = stream
             guard let memory = stream.openText(loop.buffers) else { return session.reset(id, NGHTTP2_REFUSED_STREAM) }
             text = RequestText(memory, capacity: BlockQueue.blockBytes, limits: worker.options.limits)
@@ -265,6 +259,10 @@ final class HTTP2Server: HTTP2Connection {
         ending = .final
         session.goAway()
         scheduleTurnEnd()
+    }
+
+    override func streamsChanged(by count: Int) {
+        if count > 0 { context.counters.streamsOpen += 1 } else { context.counters.streamsOpen -= 1 }
     }
 
     override func ended() {

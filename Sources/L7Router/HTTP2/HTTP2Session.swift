@@ -13,6 +13,31 @@ struct HTTP2Session {
         return handle.map { HTTP2Session(handle: $0) }
     }
 
+    /// The same for the side that opens streams.
+    static func client(_ rules: HTTP2Rules) -> HTTP2Session? {
+        var handle: OpaquePointer?
+        guard nghttp2_session_client_new2(&handle, rules.callbacks, nil, rules.options) == 0 else { return nil }
+        return handle.map { HTTP2Session(handle: $0) }
+    }
+
+    static func setting(_ id: nghttp2_settings_id, _ value: Int) -> nghttp2_settings_entry {
+        nghttp2_settings_entry(settings_id: Int32(id.rawValue), value: UInt32(clamping: value))
+    }
+
+    /// Says what this side allows.
+    ///
+    /// - Parameter window: octets that all streams together may have on their way.
+    func begin(_ settings: [nghttp2_settings_entry], window: Int) {
+        let none = UInt8(NGHTTP2_FLAG_NONE.rawValue)
+        _ = nghttp2_submit_settings(handle, none, settings, settings.count)
+        _ = nghttp2_session_set_local_window_size(handle, none, 0, Int32(clamping: window))
+    }
+
+    /// Streams that the peer takes at one time.
+    var peerStreamLimit: Int {
+        Int(nghttp2_session_get_remote_settings(handle, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS))
+    }
+
     /// Who hears of what comes.
     func setOwner(_ owner: HTTP2Connection) {
         nghttp2_session_set_user_data(handle, Unmanaged.passUnretained(owner).toOpaque())

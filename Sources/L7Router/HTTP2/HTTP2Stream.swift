@@ -37,30 +37,50 @@ class HTTP2Stream: TransportLayer {
     final private(set) var inputEnded = false
     private var endIsGiven = false
 
+    /// How far the message that the engine sends has come.
+    enum Phase {
+        /// A head is expected, interim or final.
+        case head
+        case body
+        case ended
+    }
+
+    final var phase = Phase.head
+    final var body = BodyDecoder(.none)
+    /// Octets of a decoded run that are still to be framed; they come first in what is sent next.
+    final var owed = 0
     /// The run being framed; empty outside `push`.
-    private var source = UnsafeRawBufferPointer(start: nil, count: 0)
-    private var sourceEnds = false
-    private var hasTrailers = false
-    private var isDeferred = false
+    final var source = UnsafeRawBufferPointer(start: nil, count: 0)
+    final var sourceEnds = false
+    final var hasTrailers = false
+    final var isDeferred = false
     /// END_STREAM, or what comes before trailers, has been framed.
-    final private(set) var endIsSent = false
+    final var endIsSent = false
+    /// What the engine sent was no message, or it wants the peer to know that it is none.
+    final var isCut = false
+    /// Why nghttp2's stream ended.
+    final private(set) var closeCode: UInt32 = 0
 
     final var loop: EventLoop? { connection?.loop }
 
     // MARK: - Life
 
-    /// Begins to serve `id`. nghttp2's stream and this one know each other until `closed` or `letGo`.
+    /// Becomes one of the connection's streams. nghttp2's stream and this one know each other until `closed` or
+    /// `letGo`.
+    ///
+    /// - Parameter id: of a stream that the peer has opened; 0: it is opened with the first bytes that are sent.
     final func begin(_ connection: HTTP2Connection, _ id: Int32) {
         self.connection = connection
         self.id = id
         isLive = true
         connection.insert(self)
-        connection.session.setStream(id, self)
+        if id != 0 { connection.session.setStream(id, self) }
     }
 
     /// nghttp2's stream is gone.
     final func closed(_ code: UInt32) {
         isLive = false
+        closeCode = code
         connection?.remove(self)
         if code != NGHTTP2_NO_ERROR.rawValue { connection?.streamReset() }
         guard isAttached else {
@@ -76,7 +96,7 @@ class HTTP2Stream: TransportLayer {
     final func letGo() {
         guard isLive else { return }
         isLive = false
-        connection?.session.setStream(id, nil)
+        if id != 0 { connection?.session.setStream(id, nil) }
         connection?.remove(self)
     }
 
@@ -104,6 +124,8 @@ class HTTP2Stream: TransportLayer {
         news = []
         (isChunked, inputEnded, endIsGiven) = (false, false, false)
         (sourceEnds, hasTrailers, isDeferred, endIsSent, isWindowBlocked) = (false, false, false, false, false)
+        (phase, owed, isCut, closeCode, id) = (.head, 0, false, 0, 0)
+        body = BodyDecoder(.none)
     }
 
     /// Overridden: resets what it adds and gives itself back.
@@ -111,6 +133,9 @@ class HTTP2Stream: TransportLayer {
 
     /// Overridden: whether an engine will be attached with the next delivery.
     var awaitsEngine: Bool { false }
+
+    /// Overridden: hands a head to nghttp2 as a header block. Returns its length, `nil` where it is none.
+    func submitHead(_ bytes: UnsafeRawBufferPointer, _ connection: HTTP2Connection) -> Int? { nil }
 
     /// Overridden: passes `news` on to the engine.
     func deliver(_ news: Readiness) {}
@@ -125,6 +150,12 @@ class HTTP2Stream: TransportLayer {
     final func commitText(_ count: Int) {
         inbox.commit(count)
         textCount = count
+    }
+
+    /// More text, behind text that may not have been read yet. `false`: no buffer could be had.
+    final func appendText(_ bytes: UnsafeRawPointer, _ count: Int, _ buffers: BufferPool) -> Bool {
+        textCount += count
+        return inbox.append(bytes, count, buffers)
     }
 
     /// `false`: no buffer could be had.
@@ -204,77 +235,17 @@ class HTTP2Stream: TransportLayer {
 
     // MARK: - What the engine sends
 
-    /// Frames as much of `bytes` as there is room for, and returns how much that was. Where it is not all, the engine
-    /// hears of room later.
-    ///
-    /// - Parameters:
-    ///   - ends: nothing follows these bytes.
-    ///   - trailers: a header block follows them.
-    final func push(_ bytes: UnsafeRawBufferPointer, ends: Bool, trailers: Bool = false) -> Int {
-        guard let connection else { return 0 }
-        source = bytes
-        sourceEnds = ends
-        hasTrailers = trailers
-        var left = Int.max
-        while true {
-            if isDeferred {
-                isDeferred = false
-                connection.session.resumeData(id)
-            }
-            connection.produce()
-            if source.isEmpty || connection.isBroken || !isLive { break }
-            if connection.session.window(id) <= 0 {
-                isWindowBlocked = true
-                break
-            }
-            guard connection.session.window > 0, source.count < left || isDeferred, connection.makeRoom() else {
-                connection.wait(self)
-                break
-            }
-            left = source.count
-        }
-        let taken = bytes.count - source.count
-        if !source.isEmpty { sourceEnds = false }
-        source = UnsafeRawBufferPointer(start: nil, count: 0)
-        return taken
+    override final func send(_ bytes: UnsafeRawBufferPointer, more: Bool) -> IOResult { sendMessage(bytes) }
+
+    override final func send(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, more: Bool
+    ) -> IOResult {
+        let result = sendMessage(first)
+        guard case .count(first.count) = result, case .count(let count) = sendMessage(second) else { return result }
+        return .count(first.count + count)
     }
 
-    /// nghttp2 asks what the next DATA frame may hold.
-    final func offerData(_ limit: Int, _ flags: inout UInt32) -> Int {
-        var count = 0
-        if !source.isEmpty {
-            count = min(limit, source.count, (connection?.room() ?? 0) - HTTP2Connection.frameHeaderBytes)
-            guard count > 0 else { return setDeferred() }
-            flags |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
-        } else if !sourceEnds {
-            return setDeferred()
-        }
-        if sourceEnds, count == source.count {
-            flags |= NGHTTP2_DATA_FLAG_EOF.rawValue
-            if hasTrailers { flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue }
-            endIsSent = true
-        }
-        return count
-    }
-
-    private func setDeferred() -> Int {
-        isDeferred = true
-        return HTTP2Rules.deferred
-    }
-
-    /// Writes a DATA frame into the connection's output.
-    final func writeData(frameHeader: UnsafePointer<UInt8>, _ count: Int) -> Bool {
-        guard let connection, count <= source.count, let start = source.baseAddress else { return false }
-        guard connection.append(frameHeader, HTTP2Connection.frameHeaderBytes), connection.append(start, count) else {
-            return false
-        }
-        source = UnsafeRawBufferPointer(rebasing: source[count...])
-        connection.dataSent()
-        return true
-    }
-
-    /// END_STREAM went out with a header block.
-    final func setEndSent() { endIsSent = true }
+    override final func resetOnClose() { isCut = true }
 }
 
 extension HeadWriter {

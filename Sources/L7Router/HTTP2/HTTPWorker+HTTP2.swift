@@ -28,4 +28,42 @@ extension HTTPWorker {
         server.start(received)
         if isReadable { server.ready(.readable) }
     }
+
+    /// A stream to an instance that speaks HTTP/2: on a connection that has room, or on a fresh one that is still being
+    /// made.
+    func openStream(_ endpoint: Endpoint) throws(SystemError) -> InstanceConnection {
+        guard let context = http2Context() else { throw SystemError("nghttp2", SystemError.outOfMemory) }
+        let client: HTTP2Client
+        if let present = context.clients.take(endpoint, limit: options.http2.upstreamConnections) {
+            client = present
+        } else {
+            client = try dial(endpoint, context)
+        }
+        let stream = context.takeInstanceStream()
+        stream.begin(client, 0)
+        let connection = InstanceConnection(stream, endpoint, self, isConnected: !client.isConnecting)
+        stream.isAttached = true
+        stream.owner = connection
+        loop.attach(connection)
+        streamOpened()
+        return connection
+    }
+
+    private func dial(_ endpoint: Endpoint, _ context: HTTP2Context) throws(SystemError) -> HTTP2Client {
+        let socket = try Socket.dial(endpoint.address)
+        guard let session = HTTP2Session.client(context.rules) else {
+            socket.close()
+            throw SystemError("nghttp2", SystemError.outOfMemory)
+        }
+        let client = HTTP2Client(Transport(socket), endpoint, self, context, session)
+        do {
+            try loop.attach(client, socket)
+        } catch {
+            client.close()
+            throw error
+        }
+        context.clients.insert(client)
+        client.armDeadline()
+        return client
+    }
 }

@@ -29,6 +29,8 @@ public struct ServiceSpec: Hashable, Sendable {
     public var preference: LocalityPreference?
     /// Seconds in which an instance's weight rises to its own after it became healthy, 0...3,600; 0: at once.
     public var slowStartSeconds: Double
+    /// What instances are spoken to in.
+    public var instanceProtocol = InstanceProtocol.http1
     /// The certificate that the service brings along for its names.
     public var certificate: CertificateSpec?
     /// `nil`: instances are spoken to in clear.
@@ -56,6 +58,13 @@ public struct ServiceSpec: Hashable, Sendable {
         self.preference = preference
         self.slowStartSeconds = slowStartSeconds
     }
+}
+
+/// What an instance is spoken to in, exchange by exchange.
+public enum InstanceProtocol: UInt8, Hashable, Sendable, BitwiseCopyable {
+    case http1
+    /// HTTP/2 in clear, known beforehand.
+    case http2Clear
 }
 
 /// Which layer serves a port: relayed bytes, or exchange by exchange.

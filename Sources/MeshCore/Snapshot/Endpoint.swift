@@ -11,13 +11,18 @@ public struct Endpoint: BitwiseCopyable, Sendable {
     /// What session cookies call the instance; 0 where the service is not sticky.
     public let session: UInt64
     public let address: SocketAddress
+    public let speaks: InstanceProtocol
 
-    init(id: Int32, incarnation: UInt32, weight: Int32, session: UInt64 = 0, address: SocketAddress) {
+    init(
+        id: Int32, incarnation: UInt32, weight: Int32, session: UInt64 = 0, address: SocketAddress,
+        speaks: InstanceProtocol = .http1
+    ) {
         self.id = id
         self.incarnation = incarnation
         self.weight = weight
         self.session = session
         self.address = address
+        self.speaks = speaks
     }
 }
 

@@ -51,7 +51,8 @@ struct EndpointIDs {
     func owner(_ id: Int32) -> EndpointKey? { owners[id] }
 
     mutating func endpoint(
-        _ key: EndpointKey, _ address: SocketAddress, weight: Int, session: UInt64 = 0
+        _ key: EndpointKey, _ address: SocketAddress, weight: Int, session: UInt64 = 0,
+        speaks: InstanceProtocol = .http1
     ) -> Endpoint {
         var record = records[key]
         if record?.address != address {
@@ -64,7 +65,7 @@ struct EndpointIDs {
         }
         return Endpoint(
             id: record!.id, incarnation: record!.incarnation, weight: Int32(clamping: weight), session: session,
-            address: address)
+            address: address, speaks: speaks)
     }
 
     mutating func release(_ key: EndpointKey) {

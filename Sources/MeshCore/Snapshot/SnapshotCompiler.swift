@@ -63,6 +63,7 @@ public struct SnapshotCompiler {
         let list: [EndpointID]
         let policy: BalancePolicy
         let session: UInt32
+        let speaks: InstanceProtocol
     }
 
     private struct EndpointID: Equatable {
@@ -259,12 +260,14 @@ public struct SnapshotCompiler {
         for (instance, weight) in zip(entry.instances, members) {
             let endpoint = endpointIDs.endpoint(
                 EndpointKey(instance: instance.key, containerPort: port), instance.socketAddress(containerPort: port),
-                weight: weight, session: entry.spec.isSticky ? options.sessionKey.instance(instance.key) : 0)
+                weight: weight, session: entry.spec.isSticky ? options.sessionKey.instance(instance.key) : 0,
+                speaks: entry.spec.instanceProtocol)
             if weight > 0 { list.append(endpoint) }
         }
         let content = PoolContent(
             list: list.map { EndpointID(id: $0.id, incarnation: $0.incarnation, weight: $0.weight) },
-            policy: entry.spec.policy, session: entry.spec.isSticky ? options.sessionKey.service(entry.spec.name) : 0)
+            policy: entry.spec.policy, session: entry.spec.isSticky ? options.sessionKey.service(entry.spec.name) : 0,
+            speaks: entry.spec.instanceProtocol)
         guard content != poolLists[pool] else { return }
         let memory = PoolStorage(list, policy: entry.spec.policy, session: content.session)
         poolLists[pool] = content

@@ -25,6 +25,7 @@ public struct SystemError: Error, Hashable, CustomStringConvertible {
     public static let brokenProtocol = EPROTO
     /// A certificate that is not trusted, or is another server's.
     public static let distrusted = EKEYREJECTED
+    public static let outOfMemory = ENOMEM
 
     /// What the machine, not the peer, is short of; `nil` where it is another failure.
     public var shortage: Shortage? {

@@ -100,6 +100,8 @@ enum Metrics {
         page.counter("meshd_http2_streams_total", "Streams that clients have opened.", sum(\.streams))
         page.gauge("meshd_http2_streams", "Streams open.", sum(\.streamsOpen))
         page.counter(
+            "meshd_http2_upstream_streams_total", "Requests sent to instances by HTTP/2.", sum(\.upstreamStreams))
+        page.counter(
             "meshd_http2_resets_total", "Streams reset, by who did it.",
             [(["by": "client"], sum(\.resetsReceived)), (["by": "meshd"], sum(\.resetsSent))])
         page.counter(

@@ -1,0 +1,209 @@
+import CNGHTTP2
+import HTTPCodec
+import MeshCore
+import Reactor
+
+/// A connection to an instance that speaks HTTP/2, shared by the exchanges of one worker: each has a stream.
+final class HTTP2Client: HTTP2Connection {
+    /// What the deadline is for.
+    private enum Wait {
+        case nothing, connect, output, idle
+    }
+
+    let endpoint: Endpoint
+    unowned(unsafe) var older: HTTP2Client?
+    /// It is where new streams are looked for.
+    var isShelved = false
+    private(set) var isConnecting = true
+    /// Streams that the instance takes at one time, as far as is known.
+    var assumedLimit = 0
+    private var awaited = Wait.nothing
+    /// The instance takes no new streams.
+    private var isGoingAway = false
+
+    /// The header block under way.
+    private var text: ResponseText?
+    private var memory: Buffer?
+    private var blockStream: HTTP2InstanceStream?
+    private var blockOctets = 0
+
+    init(
+        _ transport: Transport, _ endpoint: Endpoint, _ worker: HTTPWorker, _ context: HTTP2Context,
+        _ session: HTTP2Session
+    ) {
+        self.endpoint = endpoint
+        super.init(transport, worker, context, session)
+        isWritable = false
+        worker.counters.instanceConnectionsOpened += 1
+        worker.counters.instanceConnectionsOpen += 1
+        start()
+    }
+
+    private func start() {
+        let options = worker.options
+        let entries = [
+            HTTP2Session.setting(NGHTTP2_SETTINGS_ENABLE_PUSH, 0),
+            HTTP2Session.setting(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.http2.streamWindowBytes),
+            HTTP2Session.setting(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options.limits.headBytes),
+        ]
+        session.begin(entries, window: options.http2.connectionWindowBytes)
+    }
+
+    // MARK: - Streams
+
+    /// Whether another stream may begin at once.
+    var hasRoom: Bool { openStreams < min(assumedLimit, worker.options.http2.upstreamStreams) }
+
+    /// Whether it can be used at all.
+    var takesStreams: Bool { isOpen && !isBroken && !isLingering && !isGoingAway }
+
+    // MARK: - Connecting
+
+    override func ready(_ readiness: Readiness) {
+        guard isConnecting else { return super.ready(readiness) }
+        guard isOpen, !readiness.isDisjoint(with: [.writable, .error, .hangup]) else { return }
+        if !readiness.isDisjoint(with: [.error, .hangup]) {
+            let code = transport.socket.takeError()
+            return failConnecting(code == 0 ? SystemError.connectionReset : code)
+        }
+        isConnecting = false
+        awaited = .nothing
+        forEachStream { wake($0, .writable) }
+        super.ready(readiness)
+        scheduleTurnEnd()
+    }
+
+    private func failConnecting(_ code: Int32) {
+        forEachStream { ($0 as? HTTP2InstanceStream)?.failure = code }
+        close()
+    }
+
+    // MARK: - Frames
+
+    override func headersBegan(_ id: Int32, _ category: nghttp2_headers_category) {
+        blockOctets = 0
+        blockStream = session.stream(id) as? HTTP2InstanceStream
+        text = nil
+        guard let stream = blockStream, !stream.gotFinalHead else { return }
+        guard let buffer = loop.buffers.leaseSmall() else { return session.reset(id, NGHTTP2_ENHANCE_YOUR_CALM) }
+        memory = buffer
+        text = ResponseText(buffer.base, capacity: buffer.capacity, limits: worker.options.limits)
+    }
+
+    override func fieldReceived(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
+        guard let stream = blockStream, stream.isLive else { return true }
+        blockOctets += name.count + value.count + 32
+        if blockOctets > worker.options.http2.headFloodBytes { return false }
+        if stream.gotFinalHead { return stream.appendTrailer(name, value, loop.buffers) }
+        text?.append(name, value)
+        return true
+    }
+
+    override func frameReceived(_ frame: UnsafePointer<nghttp2_frame>) {
+        let header = frame.pointee.hd
+        let endsStream = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
+        switch UInt32(header.type) {
+        case NGHTTP2_HEADERS.rawValue: headersEnded(endsStream)
+        case NGHTTP2_DATA.rawValue:
+            guard endsStream, let stream = session.stream(header.stream_id) else { return }
+            stream.endInput()
+            wake(stream, .readable)
+        case NGHTTP2_WINDOW_UPDATE.rawValue: windowOpened(header.stream_id)
+        case NGHTTP2_SETTINGS.rawValue:
+            context.clients.learned(self, streamLimit: session.peerStreamLimit)
+            windowsChanged()
+        case NGHTTP2_GOAWAY.rawValue:
+            isGoingAway = true
+            context.clients.remove(self)
+        default: break
+        }
+    }
+
+    private func headersEnded(_ endsStream: Bool) {
+        defer { dropBlock() }
+        guard let stream = blockStream, stream.isLive else { return }
+        if endsStream { stream.endInput() }
+        guard var text, let memory else { return wake(stream, .readable) }
+        let isFinal = text.status >= 200
+        let isChunked = text.finish(hasBody: !endsStream, toHead: stream.isHead)
+        guard text.fault == nil, stream.appendText(memory.base, text.count, loop.buffers) else {
+            // What is no response to anybody; the engine finds a broken connection.
+            worker.counters.malformedResponses += 1
+            return session.reset(stream.id, NGHTTP2_PROTOCOL_ERROR)
+        }
+        if isFinal { stream.finalHeadCame(isChunked: isChunked) }
+        wake(stream, .readable)
+    }
+
+    private func dropBlock() {
+        if let memory { loop.buffers.giveBack(memory) }
+        (memory, text, blockStream) = (nil, nil, nil)
+    }
+
+    /// A request that nghttp2 will not send any more.
+    override func headersNotSent(_ id: Int32) {
+        forEachStream { stream in
+            if stream.id == id { stream.closed(NGHTTP2_REFUSED_STREAM.rawValue) }
+        }
+    }
+
+    /// A request that waited for its turn is out: so may its body.
+    override func headersSent(_ id: Int32) {
+        if let stream = session.stream(id), stream.isWindowBlocked { unblock(stream) }
+    }
+
+    // MARK: - Time
+
+    override func armDeadline() {
+        guard !isLingering else { return }
+        let wanted: Wait =
+            if isConnecting { .connect } else if !isWritable { .output } else if openStreams == 0 { .idle } else {
+                .nothing
+            }
+        guard wanted != awaited else { return }
+        awaited = wanted
+        switch wanted {
+        case .nothing: loop.clearDeadline(self)
+        case .connect: loop.setDeadline(self, after: worker.options.connectTimeout)
+        case .output: loop.setDeadline(self, after: worker.options.bodyTimeout)
+        case .idle: loop.setDeadline(self, after: worker.options.instanceIdleTimeout)
+        }
+    }
+
+    override func outputBlocked() {
+        awaited = .nothing
+        armDeadline()
+    }
+
+    override func deadlineReached() {
+        guard isOpen else { return }
+        let reached = awaited
+        awaited = .nothing
+        if isLingering { return close() }
+        switch reached {
+        case .connect: failConnecting(SystemError.timedOut)
+        case .output: close()
+        case .idle: retire()
+        case .nothing: break
+        }
+    }
+
+    // MARK: - End
+
+    /// Takes no new streams; those under way may finish.
+    func retire() {
+        guard isOpen else { return }
+        isGoingAway = true
+        context.clients.remove(self)
+        if isConnecting, openStreams == 0 { return close() }
+        session.goAway()
+        scheduleTurnEnd()
+    }
+
+    override func leaving() { context.clients.remove(self) }
+
+    override func ended() {
+        dropBlock()
+        worker.counters.instanceConnectionsOpen -= 1
+    }
+}

@@ -1,0 +1,82 @@
+import MeshCore
+
+/// One worker's HTTP/2 connections by endpoint, those that take new streams.
+final class HTTP2ClientPool {
+    private struct Shelf {
+        var newest: Unmanaged<HTTP2Client>?
+        var count: Int32 = 0
+        /// Streams that the instance took at one time when it last said so; 100 is the least that is usual.
+        var streamLimit = 100
+    }
+
+    private var shelves: [Shelf] = []
+
+    /// The first connection with room; where there is none and no other may be opened, the one with the fewest streams,
+    /// on which the request waits its turn.
+    ///
+    /// - Parameter limit: connections to one endpoint.
+    func take(_ endpoint: Endpoint, limit: Int) -> HTTP2Client? {
+        guard Int(endpoint.id) < shelves.count else { return nil }
+        let shelf = shelves[Int(endpoint.id)]
+        var least: HTTP2Client?
+        var next = shelf.newest?.takeUnretainedValue()
+        while let client = next {
+            next = client.older
+            guard client.endpoint.incarnation == endpoint.incarnation, client.takesStreams else { continue }
+            if client.hasRoom { return client }
+            if client.openStreams < least?.openStreams ?? .max { least = client }
+        }
+        return shelf.count < limit ? nil : least
+    }
+
+    func insert(_ client: HTTP2Client) {
+        let id = Int(client.endpoint.id)
+        while shelves.count <= id { shelves.append(Shelf()) }
+        client.older = shelves[id].newest?.takeUnretainedValue()
+        client.isShelved = true
+        client.assumedLimit = shelves[id].streamLimit
+        shelves[id].newest = .passUnretained(client)
+        shelves[id].count += 1
+    }
+
+    /// What one connection has learned is what the next one begins with.
+    func learned(_ client: HTTP2Client, streamLimit: Int) {
+        client.assumedLimit = streamLimit
+        if client.isShelved { shelves[Int(client.endpoint.id)].streamLimit = streamLimit }
+    }
+
+    func remove(_ client: HTTP2Client) {
+        guard client.isShelved else { return }
+        client.isShelved = false
+        let id = Int(client.endpoint.id)
+        shelves[id].count -= 1
+        guard let newest = shelves[id].newest?.takeUnretainedValue(), newest !== client else {
+            shelves[id].newest = client.older.map { .passUnretained($0) }
+            client.older = nil
+            return
+        }
+        var above = newest
+        while let below = above.older, below !== client { above = below }
+        above.older = client.older
+        client.older = nil
+    }
+
+    /// Lets go of what leads to endpoints that the snapshot no longer has.
+    func retireGone(_ snapshot: Snapshot) {
+        forEach { client in
+            if snapshot.incarnations[Int(client.endpoint.id)] != client.endpoint.incarnation { client.retire() }
+        }
+    }
+
+    func retireAll() { forEach { $0.retire() } }
+
+    private func forEach(_ body: (HTTP2Client) -> Void) {
+        for id in shelves.indices {
+            var next = shelves[id].newest?.takeUnretainedValue()
+            while let client = next {
+                next = client.older
+                body(client)
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import CNGHTTP2
+import HTTPCodec
+import Reactor
+
+/// A stream to an instance: the HTTP/1.1 request that an exchange writes goes out as a header block and data, and the
+/// instance's answer reads as HTTP/1.1.
+final class HTTP2InstanceStream: HTTP2Stream {
+    unowned(unsafe) var owner: InstanceConnection?
+    /// Of the connection, where it could not be made.
+    var failure: Int32 = 0
+    private(set) var isHead = false
+    private(set) var gotFinalHead = false
+
+    /// Whether the instance has not begun to work on the request.
+    var isRefused: Bool { closeCode == NGHTTP2_REFUSED_STREAM.rawValue }
+
+    override func recycle(_ connection: HTTP2Connection) {
+        owner = nil
+        (failure, isHead, gotFinalHead) = (0, false, false)
+        connection.context.giveBack(self)
+    }
+
+    override func deliver(_ news: Readiness) {
+        if isAttached { owner?.ready(news) }
+    }
+
+    func finalHeadCame(isChunked: Bool) {
+        gotFinalHead = true
+        self.isChunked = isChunked
+    }
+
+    override func submitHead(_ bytes: UnsafeRawBufferPointer, _ connection: HTTP2Connection) -> Int? {
+        let context = connection.context
+        guard
+            case .complete(let length) = context.requestHead.parse(
+                bytes, limits: Self.ownLimits, fields: &context.fields),
+            let base = bytes.baseAddress
+        else { return nil }
+        let head = context.requestHead
+        isHead = head.method == .head
+        context.vector.removeAll()
+        context.vector.append(":method", head.methodRange.bytes(in: base))
+        context.vector.append(":scheme", connection.transport.layer == nil ? "http" : "https")
+        context.vector.append(":authority", head.authority.bytes(in: base))
+        context.vector.append(":path", head.target.bytes(in: base))
+        context.vector.append(context.fields, from: base, omitting: .host)
+        if head.options.contains(.acceptsTrailers) { context.vector.append("te", "trailers") }
+        let hasBody = expectBody(head.framing)
+        var source = nghttp2_data_provider()
+        source.read_callback = HTTP2Rules.dataSource
+        let user = Unmanaged<HTTP2Stream>.passUnretained(self).toOpaque()
+        let given = withUnsafePointer(to: source) { source in
+            nghttp2_submit_request(
+                connection.session.handle, nil, context.vector.fields, context.vector.count,
+                hasBody ? source : nil, user)
+        }
+        guard given > 0 else { return nil }
+        id = given
+        context.counters.upstreamStreams += 1
+        return length
+    }
+
+    /// The exchange is over. An answer that nobody reads to its end is not wanted any more.
+    override func close() {
+        guard isAttached else { return }
+        isAttached = false
+        owner = nil
+        if isLive, let connection {
+            if id == 0 {
+                // It never began.
+                letGo()
+            } else if !inputEnded || !isSaid {
+                connection.session.reset(id, NGHTTP2_CANCEL)
+                letGo()
+                connection.scheduleTurnEnd()
+            } else if endIsSent {
+                letGo()
+            }
+        }
+        recycleIfFree()
+    }
+}

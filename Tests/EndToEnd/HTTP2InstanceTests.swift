@@ -1,0 +1,125 @@
+import Testing
+
+/// Instances that speak HTTP/2 in clear (`mesh.protocol: h2c`).
+@Suite struct HTTP2InstanceTests {
+    private func with(_ flags: [String] = [], _ body: (MeshProcess) throws -> Void) throws {
+        let files = try TemporaryDirectory()
+        let instance = try PythonProgram.start("http2_instance.py", files: files.path + "/instance")
+        let address = "127.0.0.1:\(try instance.firstLine())"
+        let service = Catalogue.Service(
+            name: "web", labels: [("aliyun.routing.port_8080", Web.host), ("mesh.protocol", "h2c")],
+            instances: [address])
+        try withMesh(Catalogue([service]), .init(flags, workers: 1)) { mesh in
+            do { try body(mesh) } catch { throw Failure("\(error)\n\(instance.errors)") }
+        }
+    }
+
+    @Test func requestsAndAnswers() throws {
+        try with { mesh in
+            let client = try mesh.client()
+            let echo = try client.exchange("POST", "/a?b", host: Web.host, body: Array("hello".utf8))
+            try demandEqual(echo.text, "hello", "body")
+            try demandEqual(echo.head["x-method"], "POST", ":method")
+            try demandEqual(echo.head["x-scheme"], "http", ":scheme")
+            try demandEqual(echo.head["x-authority"], Web.host, ":authority")
+            try demandEqual(echo.head.fields.filter { $0.name.lowercased() == "set-cookie" }.count, 2, "cookies")
+            try demandEqual(try client.exchange("GET", "/", host: Web.host).text, "", "an empty answer")
+            try demandEqual(try client.exchange("HEAD", "/", host: Web.host).status, 200, "HEAD")
+            try demandEqual(try client.exchange("GET", "/empty", host: Web.host).status, 204, "204")
+            try demandEqual(try mesh.metric("meshd_upstream_connections_total"), 1, "one connection for all")
+            try demandEqual(try mesh.metric("meshd_http2_upstream_streams_total"), 4, "streams")
+        }
+    }
+
+    @Test func trailersBothWays() throws {
+        try with { mesh in
+            let client = try mesh.client()
+            try client.connection.send(
+                "POST /trailers HTTP/1.1\r\nHost: \(Web.host)\r\nConnection: TE\r\nTE: trailers\r\n"
+                    + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 3\r\n\r\n")
+            let response = try client.readResponse()
+            try demandEqual(response.text, "abc", "body")
+            try demandEqual(response.trailers.map(\.name), ["grpc-status"], "trailers to the client")
+            try demandEqual(response.head["x-trailers"], "x-sum=3", "trailers to the instance")
+            try demandEqual(response.head["x-te"], "trailers", "te")
+        }
+    }
+
+    /// More than any window, both ways at once, several times.
+    @Test func largeBodies() throws {
+        try with { mesh in
+            let body = Pattern.bytes(8 << 20)
+            let client = try mesh.client()
+            for _ in 0..<3 {
+                let echo = try client.exchange("POST", "/", host: Web.host, body: body)
+                try demand(echo.body == body, "\(echo.body.count) bytes came back")
+            }
+            try eventually("no buffer is left") { try mesh.metric("meshd_worker_buffer_bytes") == 0 }
+        }
+    }
+
+    @Test func whatWasNotBegunIsTriedAgain() throws {
+        for path in ["/refused", "/goaway"] {
+            try with { mesh in
+                // Even what must not be sent twice: the instance said that it did nothing.
+                let answer = try HTTPTestClient.once(
+                    mesh.http, "127.0.0.1", "POST", path, host: Web.host, body: Array("once".utf8))
+                try demandEqual(answer.text, "once", path)
+                try demandEqual(try mesh.metric("meshd_http_retries_total"), 1, "\(path): retries")
+            }
+        }
+    }
+
+    @Test func failuresOfStreamsStayTheirs() throws {
+        try with(["--response-timeout-seconds", "0.5"]) { mesh in
+            try demandEqual(
+                try HTTPTestClient.once(mesh.http, "127.0.0.1", "POST", "/reset", host: Web.host, body: []).status, 502,
+                "reset")
+            try demandEqual(try mesh.get(Web.host, "/silent").status, 504, "silent")
+            let client = try mesh.client()
+            try client.send("GET", "/cut", host: Web.host)
+            _ = try client.connection.readHead()
+            try demand((try? client.connection.readExactly(100)) == nil, "a cut answer")
+            try demandEqual(try mesh.get(Web.host, "/").status, 200, "the connection goes on")
+            try demandEqual(try mesh.metric("meshd_upstream_connections_total"), 1, "one connection for all")
+        }
+    }
+
+    @Test func anInstanceThatIsNotThereIsRefused() throws {
+        let service = Catalogue.Service(
+            name: "web", labels: [("aliyun.routing.port_8080", Web.host), ("mesh.protocol", "h2c")],
+            instances: ["127.0.0.1:\(FreePort.take())"])
+        try withMesh(Catalogue([service])) { mesh in
+            let answer = try mesh.get(Web.host)
+            try demandEqual(answer.status, 502, "status")
+            try demand(answer.head["Proxy-Status"]?.contains("connection_refused") == true, "\(answer.head)")
+        }
+    }
+
+    /// Several clients at once share connections, as many as the instance's limit makes necessary.
+    @Test func streamsShareConnections() throws {
+        let files = try TemporaryDirectory()
+        try TextFile.write("hello", to: files.path + "/index.html")
+        let port = FreePort.take()
+        let server = try ChildProcess(
+            "/usr/sbin/nghttpd", ["--no-tls", "-m", "4", "-a", "127.0.0.1", "-d", files.path, String(port)],
+            files: files.path + "/nghttpd")
+        try eventually("nghttpd listens") { (try? Connection.open(port)) != nil }
+        let service = Catalogue.Service(
+            name: "web", labels: [("aliyun.routing.port_8080", Web.host), ("mesh.protocol", "h2c")],
+            instances: ["127.0.0.1:\(port)"])
+        try withMesh(Catalogue([service]), .init(workers: 1)) { mesh in
+            // The instance's limit becomes known.
+            try demandEqual(try mesh.get(Web.host).text, "hello", "answer of nghttpd")
+            let load = try ChildProcess(
+                "/usr/bin/h2load",
+                ["-n", "600", "-c", "3", "-m", "8", "-H", ":authority: \(Web.host)", "http://127.0.0.1:\(mesh.http)/"],
+                files: mesh.directory.path + "/h2load")
+            try demandEqual(try load.waitExit(within: 40), 0, "exit of h2load")
+            try demand(load.output.contains("status codes: 600 2xx"), load.output)
+            let made = try mesh.metric("meshd_upstream_connections_total") ?? 0
+            try demand((2...8).contains(made), "\(made) connections")
+            try demandEqual(server.poll(), nil, "nghttpd still runs")
+        }
+    }
+}
