@@ -30,6 +30,12 @@ extension SettingsTable {
             Setting(
                 "client-certificates", .word(\.tls.clientCertificates),
                 "Whether TLS clients are asked for a certificate of `client-ca`."),
+            Setting(
+                "hsts-max-age", .integer(\.tls.hstsMaxAgeSeconds, 0...630_720_000), unit: "s",
+                "Strict-Transport-Security over TLS, where a route has none of its own; 0: none."),
+            Setting(
+                "redirect-https", .integer(\.tls.redirectPort, 0...65_535),
+                "Port that requests of the `http` listener are redirected to, as `https`; 0: they are served."),
         ]
     }
 }

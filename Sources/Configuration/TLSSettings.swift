@@ -24,6 +24,11 @@ public struct TLSSettings: Sendable, Equatable {
     public var clientAuthorities: String?
     public var clientCertificates = ClientCertificates.none
 
+    /// Strict-Transport-Security of routes without one of their own; 0: none.
+    public var hstsMaxAgeSeconds = 0
+    /// Where requests in clear are redirected; 0: nowhere.
+    public var redirectPort = 0
+
     public init() {}
 }
 

@@ -30,7 +30,11 @@ extension Exchange {
             host: head.host.bytes(in: base), path: head.path.bytes(in: base), method: head.methodRange.bytes(in: base),
             port: head.port(in: base), isSecure: isSecure)
         let rule = worker.balancer.rule(request) { name, index in fields.nextValue(name, from: &index, in: base) }
-        guard let rule else { return .refused(.unknownHost(worker.options.unknownHostStatus)) }
+        guard let rule else {
+            // A route that takes requests over TLS only is worth a redirect.
+            if worker.options.httpsPort > 0, !isSecure, isRouted(request.overTLS, fields, base) { return .toPool(nil) }
+            return .refused(.unknownHost(worker.options.unknownHostStatus))
+        }
         let tickets = worker.balancer.isSticky(rule: rule) ? readTickets(base) : SessionTickets()
         guard let choice = worker.balancer.choose(rule: rule, tickets) else {
             pool = -1
@@ -39,8 +43,12 @@ extension Exchange {
         pool = choice.pool
         beginSession(tickets)
         let action = worker.balancer.action(choice)
-        if isSecure { transportSecurity = action?.transportSecurity }
+        if isSecure { transportSecurity = action?.transportSecurity ?? worker.options.transportSecurity }
         return .toPool(action)
+    }
+
+    private func isRouted(_ request: RouteRequest, _ fields: FieldTable, _ base: UnsafeRawPointer) -> Bool {
+        worker.balancer.rule(request) { name, index in fields.nextValue(name, from: &index, in: base) } != nil
     }
 
     /// A trusted proxy before meshd ended TLS: without heeding it a redirect to https would never end.
@@ -95,13 +103,17 @@ extension Exchange {
     ///
     /// - Returns: `nil`: the request is to be passed on.
     func redirect(_ action: RouteAction?, _ head: RequestHead, _ base: UnsafeRawPointer) -> Redirection? {
-        guard let client, let action, let redirect = action.redirect else { return nil }
+        guard let client else { return nil }
+        let toHTTPS: RouteAction.Redirect? =
+            client.binding.isWeb && worker.options.httpsPort > 0 ? .https(port: worker.options.httpsPort) : nil
+        guard let redirect = action?.redirect ?? toHTTPS else { return nil }
         if case .https = redirect {
             if isSecure { return nil }
             guard !head.host.isEmpty else { return .refused(ErrorResponse(.missingHost)) }
         }
         guard var writer = client.output.writer(buffers) else { return .refused(.overloaded) }
-        let status = action.redirectStatus == 0 ? Self.status(redirect, head.method) : action.redirectStatus
+        let status =
+            action.flatMap { $0.redirectStatus == 0 ? nil : $0.redirectStatus } ?? Self.status(redirect, head.method)
         writer.appendRedirect(
             redirect, status: status, head, from: base, closes: closesAfterAnswer, policy: transportSecurity)
         guard !writer.hasOverflowed else { return .refused(ErrorResponse(.headTooLarge)) }

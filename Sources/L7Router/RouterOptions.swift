@@ -31,6 +31,11 @@ public struct RouterOptions: Sendable {
     public var sessionKey = SessionKey.none
     public var http2 = HTTP2Options()
 
+    /// Of TLS sessions whose route has no policy of its own.
+    public var transportSecurity: TransportSecurity?
+    /// Where requests in clear of the web listener are redirected; 0: they are served.
+    public var httpsPort: UInt16 = 0
+
     public init() {}
 }
 

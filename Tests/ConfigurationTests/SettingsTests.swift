@@ -55,7 +55,7 @@ import Testing
         ("tls-minimum", "1.3"), ("tls-ciphers", "ECDHE+AESGCM"), ("tls-cipher-suites", "TLS_AES_128_GCM_SHA256"),
         ("tls-groups", "P-256"), ("handshake-timeout-seconds", "3"), ("max-handshakes", "10"),
         ("ticket-rotation-seconds", "60"), ("ticket-keys", "/k"), ("client-ca", "/ca.pem"),
-        ("client-certificates", "optional"),
+        ("client-certificates", "optional"), ("hsts-max-age", "9"), ("redirect-https", "8443"),
         ("session-secret", "a b c"),
         ("max-connections", "1000"), ("dns-ttl-seconds", "1"), ("buffer-limit-mib", "64"),
         ("http2-concurrent-streams", "7"), ("http2-resets-per-second", "8"), ("http2-control-frames-per-second", "9"),
@@ -69,6 +69,7 @@ import Testing
         (tls.groups, tls.handshakeTimeoutSeconds, tls.maxHandshakes) = ("P-256", 3, 10)
         (tls.ticketRotationSeconds, tls.ticketKeys) = (60, "/k")
         (tls.clientAuthorities, tls.clientCertificates) = ("/ca.pem", .optional)
+        (tls.hstsMaxAgeSeconds, tls.redirectPort) = (9, 8443)
         return tls
     }
 

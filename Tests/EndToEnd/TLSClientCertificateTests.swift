@@ -55,6 +55,10 @@ import Testing
             let fingerprint = print.output.split(separator: "=").last?.filter(\.isHexDigit).lowercased() ?? ""
             let told = try secure.curl("web.example", "/", certificate(clients, "ann") + forgery).output
             try demandEqual(told, "CN=ann\\C3\\A9,O=Company\\, Inc|\(fingerprint)|none", "with a certificate")
+            let http2 = try secure.curl("web.example", "/", certificate(clients, "ann") + forgery + ["--http2"]).output
+            try demandEqual(http2, told, "over HTTP/2")
+            let old = certificate(clients, "ann") + forgery + ["--http1.1"]
+            try demandEqual(try secure.curl("web.example", "/", old).output, told, "over HTTP/1.1")
             try demandEqual(try secure.curl("web.example", "/", forgery).output, "||none", "without")
             let stranger = try secure.curl("web.example", "/", certificate(clients, "stranger"))
             try demand(stranger.status != 0 && stranger.output.isEmpty, "a stranger: \(stranger.output)")

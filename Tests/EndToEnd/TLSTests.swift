@@ -144,4 +144,33 @@ import Testing
                 try secure.mesh.metric("meshd_tls_handshake_failures_total{cause=\"timeout\"}"), 1, "timed out")
         }
     }
+
+    // MARK: - Towards TLS
+
+    @Test func requestsInClearAreSentToTLS() throws {
+        let instance = try HTTPInstance("web")
+        let web = Catalogue.Service.web("web", "web.example;https://secure.example", [instance])
+        let own = Catalogue.Service.web("own", "own.example", [instance])
+            .label("mesh.routing.port_8080.hsts", "5").label(
+                "mesh.routing.port_8080.redirect", "302 http://else.example")
+        let flags = ["--redirect-https", "8443", "--hsts-max-age", "86400", "--trusted-proxies", "127.0.0.0/8"]
+        let secure = try SecureMesh(Catalogue([web, own]), flags) { try OpenSSL.pair($0, "web", ["web.example"]) }
+        for host in ["web.example", "secure.example"] {
+            let answer = try secure.mesh.get(host, "/a?b=c")
+            try demandEqual(answer.status, 301, host)
+            try demandEqual(answer.head["Location"], "https://\(host):8443/a?b=c", "where to")
+        }
+        let post = try HTTPTestClient.once(secure.mesh.http, "127.0.0.1", "POST", "/", host: "web.example", body: [1])
+        try demandEqual(post.status, 308, "POST")
+        try demandEqual(try secure.mesh.get("nobody.example").status, 404, "no route")
+        try demandEqual(try secure.mesh.get("own.example").head["Location"], "http://else.example", "the route's own")
+        let proxied = try secure.mesh.get("web.example", "/", [("X-Forwarded-Proto", "https")])
+        try demandEqual(proxied.status, 200, "from a trusted proxy that ended TLS")
+        let told = try secure.curl("web.example", "/", ["-v"])
+        try demandEqual(told.output, "web", "over TLS")
+        try demand(told.errors.lowercased().contains("strict-transport-security: max-age=86400"), told.errors)
+        try demand(
+            try secure.curl("own.example", "/", ["-v"]).errors.lowercased()
+                .contains("strict-transport-security: max-age=5"), "the route's own policy")
+    }
 }

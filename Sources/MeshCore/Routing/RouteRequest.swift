@@ -22,6 +22,13 @@ public struct RouteRequest {
         self.isSecure = isSecure
     }
 
+    /// The same over TLS.
+    public var overTLS: RouteRequest {
+        var copy = self
+        copy.isSecure = true
+        return copy
+    }
+
     /// Gives the value of the next header field of a name, given in any case, from `index` on, and moves `index`
     /// behind it.
     public typealias NextField = (_ name: UnsafeRawBufferPointer, _ index: inout Int) -> UnsafeRawBufferPointer?

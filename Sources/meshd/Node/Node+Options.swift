@@ -27,6 +27,10 @@ extension Node {
         options.http2.controlFramesPerSecond = settings.http2ControlFramesPerSecond
         options.forwarding = forwardingOptions()
         options.sessionKey = SessionKey(secret: settings.sessionSecret ?? "")
+        if settings.tls.hstsMaxAgeSeconds > 0 {
+            options.transportSecurity = TransportSecurity(maxAge: UInt32(clamping: settings.tls.hstsMaxAgeSeconds))
+        }
+        options.httpsPort = UInt16(clamping: settings.tls.redirectPort)
         return options
     }
 
