@@ -20,6 +20,8 @@ public struct ConnectionOptions: OptionSet, Sendable {
     public static let expectContinue = ConnectionOptions(rawValue: 8)
     /// TE names `trailers`.
     public static let acceptsTrailers = ConnectionOptions(rawValue: 16)
+    /// Content-Type is gRPC's.
+    public static let grpc = ConnectionOptions(rawValue: 32)
 }
 
 /// What the fields of a head say about framing and the connection, gathered in one pass.
@@ -30,6 +32,8 @@ struct FramingFields {
     var isChunked = false
     var host: Int32 = -1
     var upgrade: Int32 = -1
+    /// Nanoseconds; 0: none.
+    var grpcTimeout: UInt64 = 0
     /// An Expect field asks for something else than `100-continue`. No contradiction: a response may hold anything
     /// there.
     var hasUnknownExpectation = false
@@ -57,6 +61,8 @@ struct FramingFields {
                     hasUnknownExpectation = true
                 }
             case .te: readTE(value)
+            case .contentType: if GRPC.isContentType(value) { options.insert(.grpc) }
+            case .grpcTimeout: grpcTimeout = GRPC.timeout(value) ?? 0
             default: break
             }
         }

@@ -3,8 +3,10 @@ public enum HeaderName: UInt8, Sendable {
     case other
     case connection
     case contentLength
+    case contentType
     case expect
     case forwarded
+    case grpcTimeout
     case host
     case keepAlive
     case proxyAuthenticate
@@ -38,7 +40,7 @@ public enum HeaderName: UInt8, Sendable {
     /// who is taken for the client.
     var isForbiddenInTrailers: Bool {
         switch self {
-        case .other, .referer, .userAgent: false
+        case .other, .contentType, .grpcTimeout, .referer, .userAgent: false
         default: true
         }
     }
@@ -65,7 +67,12 @@ public enum HeaderName: UInt8, Sendable {
             default: return check("tracestate", .tracestate)
             }
         case 11: return check("traceparent", .traceparent)
-        case 12: return check("x-request-id", .xRequestID)
+        case 12:
+            switch first {
+            case UInt8(ascii: "c"): return check("content-type", .contentType)
+            case UInt8(ascii: "g"): return check("grpc-timeout", .grpcTimeout)
+            default: return check("x-request-id", .xRequestID)
+            }
         case 14: return check("content-length", .contentLength)
         case 15: return check("x-forwarded-for", .xForwardedFor)
         case 16:

@@ -29,6 +29,8 @@ public struct RequestHead: Sendable {
     public var options: ConnectionOptions = []
     /// Index of the Upgrade field; -1: none.
     public var upgradeField: Int32 = -1
+    /// How long the caller waits, in nanoseconds; 0: it does not say. Of gRPC calls only.
+    public var grpcTimeout: UInt64 = 0
 
     public init() {}
 
@@ -167,6 +169,7 @@ public struct RequestHead: Sendable {
         // A sender of HTTP/1.0 knows neither (RFC 9110 sections 7.8 and 10.1.1).
         if minorVersion == 0 { options.subtract([.upgrade, .expectContinue]) }
         upgradeField = seen.upgrade
+        if options.contains(.grpc) { grpcTimeout = seen.grpcTimeout }
         if seen.hasTransferEncoding {
             guard minorVersion >= 1 else { return .transferEncodingInHTTP10 }
             framing = .chunked

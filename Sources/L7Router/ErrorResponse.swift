@@ -74,6 +74,8 @@ struct ErrorResponse {
         var closes: Bool
         /// The request was HEAD: the length is told, the body is not sent.
         var isHead: Bool
+        /// The request was a gRPC call: the failure is told as gRPC tells it, in a head that is all there is.
+        var isGRPC = false
         /// Told to the client where it is not empty.
         var requestID = UnsafeRawBufferPointer(start: nil, count: 0)
     }
@@ -82,6 +84,7 @@ struct ErrorResponse {
     var bodyLength: Int { 4 + reason.utf8CodeUnitCount + 2 + details.utf8CodeUnitCount + 1 }
 
     func write(to writer: inout HeadWriter, _ rendering: Rendering) {
+        if rendering.isGRPC { return writeGRPC(to: &writer, rendering) }
         writer.append("HTTP/1.1 ")
         writer.append(decimal: UInt64(status))
         writer.append(" ")
@@ -102,6 +105,23 @@ struct ErrorResponse {
         writer.append(": ")
         writer.append(details)
         writer.append("\n")
+    }
+}
+
+extension ErrorResponse {
+    private func writeGRPC(to writer: inout HeadWriter, _ rendering: Rendering) {
+        writer.append("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\ngrpc-status: ")
+        writer.append(decimal: UInt64(GRPC.status(forHTTP: status)))
+        // Details are visible ASCII without a percent sign: as they are, they are already encoded.
+        writer.append("\r\ngrpc-message: ")
+        writer.append(details)
+        writer.append("\r\nProxy-Status: meshd; error=")
+        writer.append(error)
+        writer.append("; details=\"")
+        writer.append(details)
+        writer.append("\"\r\nContent-Length: 0\r\n")
+        if !rendering.requestID.isEmpty { writer.appendField("X-Request-ID: ", rendering.requestID) }
+        writer.append(rendering.closes ? "Connection: close\r\n\r\n" : "\r\n")
     }
 }
 

@@ -67,7 +67,7 @@ extension Exchange {
     private func sendBroke(_ instance: InstanceConnection) {
         requestIsBroken = true
         guard response == .awaited else { return }
-        waitForInstance(instance, worker.options.responseTimeout)
+        waitForInstance(instance, headTimeout)
         instance.isReadable = true
         readResponseHead()
     }
@@ -100,7 +100,7 @@ extension Exchange {
                 case .needsMore: break
                 }
             }
-            guard client.isReadable else { return loop.setDeadline(client, after: worker.options.bodyTimeout) }
+            guard client.isReadable else { return loop.setDeadline(client, after: silenceTimeout) }
             guard moved < Self.turnBytes else { return loop.requeue(client) }
             guard readBody(client) else { return }
         }
@@ -129,7 +129,7 @@ extension Exchange {
         case .bytes:
             worker.counters.bytesFromClients &+= UInt64(max(client.input.raw.count - before, 0))
             return true
-        case .wouldBlock: loop.setDeadline(client, after: worker.options.bodyTimeout)
+        case .wouldBlock: loop.setDeadline(client, after: silenceTimeout)
         case .end, .failed: client.close()
         case .noBuffer:
             clientKeepsAlive = false
@@ -143,6 +143,6 @@ extension Exchange {
         requestIsSent = true
         loop.clearDeadline(client)
         client.input.releaseIfEmpty(buffers)
-        if response == .awaited { loop.setDeadline(instance, after: worker.options.responseTimeout) }
+        if response == .awaited { loop.setDeadline(instance, after: headTimeout) }
     }
 }

@@ -182,7 +182,7 @@ extension Exchange {
             moved += count
             guard let instance, !responseBody.isFinished else { return complete() }
             if !needsMore, instance.input.hasRaw { continue }
-            guard instance.isReadable else { return loop.setDeadline(instance, after: worker.options.bodyTimeout) }
+            guard instance.isReadable else { return loop.setDeadline(instance, after: silenceTimeout) }
             guard moved < Self.turnBytes else { return loop.requeue(instance) }
             guard readResponse(instance) else { return }
         }
@@ -197,7 +197,7 @@ extension Exchange {
     private func readResponse(_ instance: InstanceConnection) -> Bool {
         switch instance.fillInput() {
         case .bytes: return true
-        case .wouldBlock: loop.setDeadline(instance, after: worker.options.bodyTimeout)
+        case .wouldBlock: loop.setDeadline(instance, after: silenceTimeout)
         case .end:
             guard responseBody.mayEndWithStream else {
                 cutResponse()

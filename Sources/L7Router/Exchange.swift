@@ -44,6 +44,10 @@ final class Exchange {
     /// The client said that none will.
     var clientAskedToClose = false
     var asksUpgrade = false
+    /// The request is a gRPC call: failures are told as gRPC tells them, and either side may be silent for long.
+    var isGRPC = false
+    /// When the caller gives up, as far as it said so.
+    var callDeadline = UInt64.max
     var startedNanoseconds: UInt64 = 0
 
     /// The request as instances get it: head and, where it fits, body.
@@ -95,6 +99,8 @@ final class Exchange {
         clientIsHTTP10 = head.minorVersion == 0
         clientKeepsAlive = head.keepsAlive
         clientAskedToClose = !head.keepsAlive
+        isGRPC = head.options.contains(.grpc)
+        callDeadline = head.grpcTimeout == 0 ? .max : startedNanoseconds.addingWithSaturation(head.grpcTimeout)
         asksUpgrade = head.options.contains(.upgrade) && !clientIsHTTP10
         requestBody = BodyDecoder(head.framing)
         requestIsChunked = head.framing == .chunked
@@ -157,10 +163,10 @@ final class Exchange {
         dropInstance()
         request.release(buffers)
         let options = ErrorResponse.Rendering(
-            closes: closesAfterAnswer, isHead: method == .head, requestID: toldRequestID)
+            closes: closesAfterAnswer, isHead: method == .head, isGRPC: isGRPC, requestID: toldRequestID)
         guard let made = client.output.append(answer, options, buffers) else { return client.close() }
         accessLine.error = made.answer.error
-        madeHere(made.answer.status, closes: made.closes)
+        madeHere(isGRPC ? 200 : made.answer.status, closes: made.closes)
     }
 
     /// An unread body would be taken for the next request.

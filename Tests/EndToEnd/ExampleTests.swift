@@ -155,6 +155,22 @@ import Testing
             try demandEqual(try mesh.get("other.org", "/a/b.jpg").text, "9110", "pictures of any host")
         }
     }
+
+    @Test func grpcCallsAreSpreadOverInstances() throws {
+        let files = try TemporaryDirectory()
+        let servers = try (0..<2).map { try PythonProgram.start("grpc_server.py", files: "\(files.path)/\($0)") }
+        let ports = try zip(["9051", "9052"], servers).map { own, server in
+            (own, try #require(UInt16(try server.firstLine())))
+        }
+        // The test's server has no health service: every instance is healthy without the probe.
+        let text = try self.text("grpc", ports).split(separator: "\n").filter { !$0.contains("probe.url") }
+        try run(text.joined(separator: "\n") + "\n") { mesh in
+            let client = try PythonProgram.start(
+                "grpc_client.py", [String(mesh.http), "greeter.company.com", "kinds"], files: files.path + "/client")
+            try demandEqual(try client.waitExit(within: 40), 0, "exit of the client: \(client.errors)")
+            try demandEqual(try mesh.metric("meshd_http_retries_total"), 0, "retries")
+        }
+    }
 }
 
 /// The earliest time that anyone noted.
