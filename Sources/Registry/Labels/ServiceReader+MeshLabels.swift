@@ -7,7 +7,6 @@ extension ServiceReader {
     mutating func readMeshLabels(_ labels: inout LabelSet, _ findings: inout Findings) throws(CatalogueProblem) {
         if let label = labels.take("scale") { spec.scale = try label.integer(0...1_000_000) }
         try readBalance(&labels)
-        if let label = labels.takeMesh("protocol") { spec.instanceProtocol = try Self.instanceProtocol(label) }
         if let label = labels.takeMesh("vip") { spec.vip = try Self.vip(label) }
         if let label = labels.takeMesh("aliases") { try readAliases(label) }
         for (portText, label) in labels.takeAll(prefix: "vip.", suffix: ".protocol", meshOnly: true) {
@@ -44,14 +43,6 @@ extension ServiceReader {
             throw label.problem("\(OneLine.quoted(label.value)) is not one of \(names)")
         }
         return policy
-    }
-
-    private static func instanceProtocol(_ label: Label) throws(CatalogueProblem) -> InstanceProtocol {
-        switch label.value.trimmed() {
-        case "http/1.1": return .http1
-        case "h2c": return .http2Clear
-        default: throw label.problem("\(OneLine.quoted(label.value)) is not http/1.1 or h2c")
-        }
     }
 
     private static func vip(_ label: Label) throws(CatalogueProblem) -> IPAddress {

@@ -31,9 +31,11 @@ extension ServiceReader {
         if let verifies { tls.verifies = try Self.truth(verifies) }
         if let label = labels.takeMesh("protocol") {
             switch label.value.trimmed() {
-            case "http": break
+            case "http", "http/1.1": break
             case "https": spec.upstreamTLS = tls
-            default: throw label.problem("\(OneLine.quoted(label.value)) is not http or https")
+            case "h2c": spec.instanceProtocol = .http2Clear
+            case "h2": throw label.problem("HTTP/2 over TLS to instances is not supported yet; write https or h2c")
+            default: throw label.problem("\(OneLine.quoted(label.value)) is not http, https or h2c")
             }
         }
         if spec.probe?.tls != nil { spec.probe?.tls = tls }
