@@ -49,7 +49,8 @@ enum SettingsTable {
                 "zone", .name(\.zone),
                 "Where this node stands, for services that prefer the instances of their clients' zone."),
             Setting(
-                "state-dir", .path(\.stateDirectory), "Folder that keeps services' VIPs and weights over restarts."),
+                "state-dir", .path(\.stateDirectory),
+                "Folder that keeps services' VIPs, their weights and the last good catalogues over restarts."),
         ]
     }
 

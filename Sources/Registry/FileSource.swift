@@ -37,19 +37,48 @@ public final class FileSource: CatalogueSource {
     private var revision: UInt64 = 0
     private var current: ComposeCatalogue?
     private var problem: CatalogueProblem?
+    /// Runs while the file's folder cannot be watched, because it is not there yet.
+    private var retry: WatchRetry?
     private var toldWarnings: Set<String> = []
 
     /// Reads the file, announces it and begins to watch it.
     ///
+    /// - Parameter mayBegin: asked where the file is broken at start. `true`: the holder has something to serve
+    ///   meanwhile; the file is watched, and announced as soon as it is whole.
     /// - Throws: what is wrong with the file; then nothing was announced and nothing is watched.
     public init(
-        path: String, routingDomain: String?, on loop: EventLoop, _ callbacks: Callbacks
+        path: String, routingDomain: String?, on loop: EventLoop, _ callbacks: Callbacks,
+        mayBegin: (CatalogueProblem) -> Bool = { _ in false }
     ) throws(CatalogueProblem) {
         name = RegistryURL.file(path: path).description
         self.path = path
         self.routingDomain = routingDomain
         self.callbacks = callbacks
-        // Watched before it is read, so that no change is lost between the two.
+        do throws(CatalogueProblem) {
+            try watch(on: loop)
+            announce(try Self.load(path, routingDomain))
+        } catch {
+            guard mayBegin(error) else {
+                stop()
+                throw error
+            }
+            problem = error
+            if watcher == nil { retry = WatchRetry(loop) { [weak self] in self?.watchLater(on: loop) } }
+        }
+    }
+
+    deinit { stop() }
+
+    /// Ends the watch; nothing more is told.
+    public func stop() {
+        watcher?.stop()
+        watcher = nil
+        retry?.stop()
+        retry = nil
+    }
+
+    /// Before the file is read, so that no change is lost between the two.
+    private func watch(on loop: EventLoop) throws(CatalogueProblem) {
         do throws(SystemError) {
             watcher = try FileWatcher(path, on: loop) { [weak self] in self?.reload() }
         } catch {
@@ -57,20 +86,13 @@ public final class FileSource: CatalogueSource {
             _ = try Self.load(path, routingDomain)
             throw Self.unreadable(path, "watch", error)
         }
-        do throws(CatalogueProblem) {
-            announce(try Self.load(path, routingDomain))
-        } catch {
-            stop()
-            throw error
-        }
     }
 
-    deinit { watcher?.stop() }
-
-    /// Ends the watch; nothing more is told.
-    public func stop() {
-        watcher?.stop()
-        watcher = nil
+    private func watchLater(on loop: EventLoop) {
+        guard (try? watch(on: loop)) != nil else { return }
+        retry?.stop()
+        retry = nil
+        reload()
     }
 
     /// Reads the file now, whatever the watch has seen.
@@ -118,5 +140,29 @@ public final class FileSource: CatalogueSource {
             SourceEvent(
                 source: name, revision: revision,
                 change: .reset(services: loaded.services, instances: loaded.instances)))
+    }
+}
+
+/// Tries again and again to watch a file whose folder is missing.
+private final class WatchRetry: Handler {
+    private static let pauseNanoseconds: UInt64 = 500_000_000
+
+    private let loop: EventLoop
+    private let attempt: () -> Void
+
+    init(_ loop: EventLoop, attempt: @escaping () -> Void) {
+        self.loop = loop
+        self.attempt = attempt
+        super.init()
+        loop.attach(self)
+        loop.setDeadline(self, after: Self.pauseNanoseconds)
+    }
+
+    func stop() { loop.detach(self) }
+
+    override func deadlineReached() {
+        // The attempt may end this: a deadline of what is detached is ignored.
+        attempt()
+        loop.setDeadline(self, after: Self.pauseNanoseconds)
     }
 }

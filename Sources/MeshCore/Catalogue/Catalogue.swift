@@ -12,8 +12,19 @@ public struct Catalogue {
     private struct SourceState {
         /// `nil` until the first event.
         var revision: UInt64?
-        var services: [String: ServiceSpec] = [:]
-        var instances: [String: [String: InstanceSpec]] = [:]
+        var content = SourceContent()
+    }
+
+    /// What one source has told, by name. A value: a copy costs nothing until the source tells more.
+    public struct SourceContent: Sendable {
+        fileprivate(set) var services: [String: ServiceSpec] = [:]
+        fileprivate(set) var instances: [String: [String: InstanceSpec]] = [:]
+
+        /// By name.
+        public var sortedServices: [ServiceSpec] { services.values.sorted { $0.name < $1.name } }
+
+        /// By service and id.
+        public var sortedInstances: [InstanceSpec] { instances.values.flatMap(\.values).sorted { $0.key < $1.key } }
     }
 
     private let order: [String]
@@ -26,17 +37,20 @@ public struct Catalogue {
     /// Whether the source has told its state at least once.
     public func hasHeard(from source: String) -> Bool { sources[source] != nil }
 
+    /// The source's whole present state; `nil` before its first event.
+    public func content(of source: String) -> SourceContent? { sources[source]?.content }
+
     /// Takes in one event and returns the names of the services that are now different.
     public mutating func apply(_ event: SourceEvent) -> Set<String> {
         var state = sources[event.source] ?? SourceState()
         if let last = state.revision, event.revision <= last { return [] }
         state.revision = event.revision
-        let touched = Self.apply(event.change, to: &state)
+        let touched = Self.apply(event.change, to: &state.content)
         sources[event.source] = state
         return touched.filter { merge($0) }
     }
 
-    private static func apply(_ change: SourceEvent.Change, to state: inout SourceState) -> Set<String> {
+    private static func apply(_ change: SourceEvent.Change, to state: inout SourceContent) -> Set<String> {
         switch change {
         case .reset(let services, let instances):
             var touched = Set(state.services.keys).union(state.instances.keys)
@@ -63,7 +77,7 @@ public struct Catalogue {
 
     /// Merges one service anew; `false` where that changed nothing.
     private mutating func merge(_ name: String) -> Bool {
-        let states = order.compactMap { sources[$0] }
+        let states = order.compactMap { sources[$0]?.content }
         let before = entries[name]
         guard let spec = states.lazy.compactMap({ $0.services[name] }).first else {
             entries[name] = nil

@@ -21,10 +21,13 @@ public enum FileBytes {
         }
     }
 
-    /// Replaces the file in one step: written beside it, synced, renamed. A reader sees the old or the new content.
-    public static func replace(_ path: String, _ bytes: [UInt8]) throws(SystemError) {
+    /// Replaces the file in one step: written beside it, synced, renamed, and its folder synced. A reader sees the old
+    /// or the new content, also after a power cut.
+    ///
+    /// - Parameter mode: permissions of the new file.
+    public static func replace(_ path: String, _ bytes: [UInt8], mode: UInt32 = 0o644) throws(SystemError) {
         let temporary = "\(path).\(getpid()).new"
-        let fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        let fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
         guard fd >= 0 else { throw SystemError("open", errno) }
         do throws(SystemError) {
             try writeAll(fd, bytes)
@@ -40,6 +43,17 @@ public enum FileBytes {
             unlink(temporary)
             throw SystemError("rename", code)
         }
+        try syncFolder(of: path)
+    }
+
+    private static func syncFolder(of path: String) throws(SystemError) {
+        let cut = path.lastIndex(of: "/")
+        let folder = cut.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard fd >= 0 else { throw SystemError("open", errno) }
+        defer { close(fd) }
+        // Some file systems have no sync of folders.
+        guard fsync(fd) == 0 || errno == EINVAL else { throw SystemError("fsync", errno) }
     }
 
     /// Removes the file, if it is there.

@@ -40,6 +40,8 @@ public struct SystemError: Error, Hashable, CustomStringConvertible {
 
     public var isPermission: Bool { code == EPERM || code == EACCES }
     public var isNetworkDown: Bool { code == ENETDOWN }
+    /// ENOENT or ENOTDIR.
+    public var isMissingFile: Bool { code == ENOENT || code == ENOTDIR }
 
     public var isShortage: Bool { shortage != nil }
 }

@@ -170,7 +170,13 @@ enum Metrics {
             each { $0.problem == nil ? 0 : 1 })
         page.gauge(
             "meshd_registry_age_seconds", "Seconds since the last good state.",
-            each { source in source.lastEventNanoseconds.map { Double(state.nowNanoseconds &- $0) / 1e9 } ?? -1 })
+            each { source in source.ageNanoseconds(state.nowNanoseconds).map { Double($0) / 1e9 } ?? -1 })
+        page.gauge(
+            "meshd_registry_from_disk", "1 while the catalogue kept on disk is in force.",
+            each { $0.isFromDisk ? 1 : 0 })
+        page.counter(
+            "meshd_registry_keep_failures_total", "Catalogues that could not be written to disk.",
+            Double(state.keepFailures))
         etcd(state.sources.compactMap(\.etcd), &page)
     }
 

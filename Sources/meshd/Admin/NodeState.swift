@@ -8,11 +8,20 @@ import Registry
 struct SourceStatus {
     let name: String
     var lastEventNanoseconds: UInt64?
+    /// How old the state was when it came: above 0 only where it came from disk.
+    var ageOnArrivalNanoseconds: UInt64 = 0
+    /// The catalogue kept on disk is in force, because the source has told nothing yet.
+    var isFromDisk = false
     var problem: String?
     var events = 0
     var failures = 0
     /// Where the source is etcd.
     var etcd: EtcdSource?
+
+    /// Since the source told the state in force; `nil` where there is none.
+    func ageNanoseconds(_ now: UInt64) -> UInt64? {
+        lastEventNanoseconds.map { (now &- $0) &+ ageOnArrivalNanoseconds }
+    }
 }
 
 /// What the admin pages show, taken at one moment on the control loop.
@@ -22,6 +31,8 @@ struct NodeState {
     let uptimeNanoseconds: UInt64
     let control: ControlPlane
     let sources: [SourceStatus]
+    /// Catalogues that could not be written to disk.
+    let keepFailures: Int
     let reports: [WorkerReport]
     let dns: AliasDNSCounters?
     /// What a request that no route takes is answered.

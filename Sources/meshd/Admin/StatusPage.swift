@@ -35,9 +35,10 @@ enum StatusPage {
                 ("name", .string(source.name)),
                 (
                     "ageSeconds",
-                    source.lastEventNanoseconds.map { .double(Double(state.nowNanoseconds &- $0) / 1e9) } ?? .null
+                    source.ageNanoseconds(state.nowNanoseconds).map { .double(Double($0) / 1e9) } ?? .null
                 ),
-                ("problem", .optional(source.problem)), ("events", .int(source.events)),
+                ("fromDisk", .bool(source.isFromDisk)), ("problem", .optional(source.problem)),
+                ("events", .int(source.events)),
             ] + (source.etcd.map(etcd) ?? []))
     }
 
@@ -137,9 +138,9 @@ enum StatusPage {
         ]
         for source in state.sources {
             let age =
-                source.lastEventNanoseconds.map { "\((state.nowNanoseconds &- $0) / 1_000_000_000) s old" }
-                ?? "not read yet"
-            lines.append("registry \(source.name): \(age)" + (source.problem.map { ", FAILED: \($0)" } ?? ""))
+                source.ageNanoseconds(state.nowNanoseconds).map { "\($0 / 1_000_000_000) s old" } ?? "not read yet"
+            let origin = source.isFromDisk ? ", kept on disk" : ""
+            lines.append("registry \(source.name): \(age)\(origin)" + (source.problem.map { ", FAILED: \($0)" } ?? ""))
             if let etcd = source.etcd { lines += etcdLines(etcd) }
         }
         lines += control.problems.map { "problem: \($0)" }

@@ -2,8 +2,8 @@ import MeshCore
 import NetAddress
 import Reactor
 
-/// What a node keeps over a restart: the services' VIPs, one `NAME ADDRESS` a line, and the weights in force, one
-/// `NAME WEIGHT` a line.
+/// What a node keeps over a restart beside `KeptCatalogues`: the services' VIPs, one `NAME ADDRESS` a line, and the
+/// weights in force, one `NAME WEIGHT` a line.
 struct StateDirectory {
     private let path: String
     private let weightPath: String

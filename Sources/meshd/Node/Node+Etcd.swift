@@ -19,7 +19,7 @@ extension Node {
                 event: { [unowned self] in received($0, from: index) },
                 problem: { [unowned self] in problem($0, with: index) },
                 warning: { Log.warning("catalogue", ["warning": $0.description]) },
-                heard: { [unowned self] in sourceStatus[index].lastEventNanoseconds = loop.nowNanoseconds },
+                heard: { [unowned self] in heard(index) },
                 vips: { [unowned self] in agree(onVIPs: $0) }))
         sources.append(source)
         sourceStatus[index].etcd = source
@@ -27,6 +27,13 @@ extension Node {
             // From here on addresses are agreed on, not chosen here.
             vipRegistry = source
             control.agree(onVIPs: [:])
+        }
+        if let image = serveKept(index) {
+            source.restore(services: image.services, instances: image.instances)
+            let age = sourceStatus[index].ageOnArrivalNanoseconds / 1_000_000_000
+            Log.info(
+                "the catalogue kept on disk is in force until the registry is read",
+                ["registry": source.name, "age_seconds": "\(age)"])
         }
         source.start()
     }

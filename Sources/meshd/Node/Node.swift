@@ -25,6 +25,7 @@ final class Node {
     private var state: StateDirectory?
     private(set) var certificates: CertificateKeeper?
     private let instanceTLS: InstanceTLSKeeper
+    private(set) var kept: KeptCatalogues?
     private let started: UInt64
     private var shutdown: Shutdown?
     var isStopping: Bool { shutdown != nil }
@@ -59,6 +60,7 @@ final class Node {
         try requireOwnListeners()
         try openTLS()
         try openAdmin()
+        kept = try keptCatalogues()
         for url in urls { try open(url) }
         if let address = settings.dns {
             dns = try Self.naming("--dns \(address)") { () throws(SystemError) in
@@ -121,7 +123,7 @@ final class Node {
         try naming("\(flag) \(address)") { () throws(SystemError) in try Socket.checkFree(address) }
     }
 
-    private static func naming<R>(_ what: String, _ body: () throws(SystemError) -> R) throws -> R {
+    static func naming<R>(_ what: String, _ body: () throws(SystemError) -> R) throws -> R {
         do { return try body() } catch { throw StartFailure(message: "\(what): \(error)") }
     }
 
@@ -138,15 +140,17 @@ final class Node {
                     FileSource.Callbacks(
                         event: { [unowned self] in received($0, from: index) },
                         problem: { [unowned self] in problem($0, with: index) },
-                        warning: { Log.warning("catalogue", ["warning": $0.description]) })))
+                        warning: { Log.warning("catalogue", ["warning": $0.description]) }),
+                    mayBegin: { serveKept(index, because: $0) }))
         case .etcd(let url): openEtcd(url, index)
         }
     }
 
     func received(_ event: SourceEvent, from index: Int) {
-        sourceStatus[index].lastEventNanoseconds = loop.nowNanoseconds
+        heard(index)
         sourceStatus[index].events += 1
         control.apply(event)
+        kept?.changed(event.source)
     }
 
     func problem(_ problem: CatalogueProblem?, with index: Int) {
@@ -187,8 +191,8 @@ final class Node {
                 NodeState(
                     node: settings.node, nowNanoseconds: loop.nowNanoseconds,
                     uptimeNanoseconds: loop.nowNanoseconds &- started, control: control, sources: sourceStatus,
-                    reports: reports, dns: dns?.counters, unknownHostStatus: settings.unknownHostStatus,
-                    certificates: certificates?.expiries ?? []))
+                    keepFailures: kept?.failures ?? 0, reports: reports, dns: dns?.counters,
+                    unknownHostStatus: settings.unknownHostStatus, certificates: certificates?.expiries ?? []))
         }
     }
 
@@ -274,6 +278,7 @@ final class Node {
         for thread in shutdownThreads { thread.join() }
         shutdownThreads = []
         route?.remove()
+        kept?.finish()
         dns?.close()
         certificates?.stop()
         instanceTLS.stop()

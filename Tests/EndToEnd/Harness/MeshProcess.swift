@@ -12,6 +12,8 @@ final class MeshProcess {
         var dnsAddress = "127.0.0.1"
         /// Words before the command, such as `taskset`.
         var wrapper: [String] = []
+        /// `nil`: a file of its own.
+        var cataloguePath: String?
         /// Whether there is a catalogue file at start.
         var hasCatalogue = true
         var descriptorLimit: Int?
@@ -45,7 +47,7 @@ final class MeshProcess {
     let vipOctet: Int
     let child: ChildProcess
 
-    var cataloguePath: String { directory.path + "/services.yaml" }
+    let cataloguePath: String
     var log: String { child.errors }
     var pid: pid_t { child.pid }
 
@@ -56,7 +58,8 @@ final class MeshProcess {
         adminPort = options.passed.first { $0.name == "admin" }?.port ?? FreePort.take()
         admin = options.isAdminUnix ? "unix:\(directory.path)/admin.sock" : "127.0.0.1:\(adminPort)"
         vipOctet = options.vipOctet ?? 100 + Self.nextOctet.add(1, ordering: .relaxed).newValue % 150
-        let catalogue = directory.path + "/services.yaml"
+        let catalogue = options.cataloguePath ?? directory.path + "/services.yaml"
+        cataloguePath = catalogue
         if options.hasCatalogue { try TextFile.write(text, to: catalogue) }
         var arguments =
             [

@@ -1,0 +1,135 @@
+import MeshCore
+import Reactor
+import Registry
+
+/// The last good catalogue of each source, on disk for a start without the source.
+///
+/// Lives on the control loop; encoding, writing and syncing happen on a thread of its own. A source that changes all
+/// the time is written once in `pauseNanoseconds`, so a power cut loses that much at the most.
+final class KeptCatalogues: Handler {
+    private static let pauseNanoseconds: UInt64 = 5_000_000_000
+
+    private let loop: EventLoop
+    private let folder: String
+    private let content: (_ source: String) -> Catalogue.SourceContent?
+    private let writer: KeptWriter
+    /// Sources to write, and when they told what is to be written, in wall-clock nanoseconds.
+    private var waiting: [String: UInt64] = [:]
+    private var isPausing = false
+    private(set) var failures = 0
+
+    /// - Parameter content: the present state of a source.
+    init(
+        folder: String, on loop: EventLoop, content: @escaping (_ source: String) -> Catalogue.SourceContent?
+    ) throws(SystemError) {
+        try FileBytes.makeDirectory(folder)
+        self.folder = folder
+        self.loop = loop
+        self.content = content
+        let results = try Mailbox<KeptWriter.Failure>()
+        writer = try KeptWriter(results)
+        super.init()
+        loop.attach(self)
+        try results.open(on: loop) { [weak self] in self?.failed($0) }
+    }
+
+    private func path(_ source: String) -> String { "\(folder)/\(KeptCatalogue.fileName(source: source))" }
+
+    /// What is kept of a source. A file that is not as it was written is told and passed over.
+    func load(_ source: String) -> KeptCatalogue? {
+        let path = path(source)
+        do {
+            let bytes = try FileBytes.read(path, limit: KeptCatalogue.maximumBytes)
+            return try KeptCatalogue(bytes, source: source)
+        } catch let error as SystemError where error.isMissingFile {
+            return nil
+        } catch {
+            Log.error("kept catalogue ignored", ["file": path, "registry": source, "cause": "\(error)"])
+            return nil
+        }
+    }
+
+    /// The source has told something new.
+    func changed(_ source: String) {
+        waiting[source] = WallClock.nowNanoseconds()
+        if !isPausing { write() }
+    }
+
+    override func deadlineReached() {
+        isPausing = false
+        write()
+    }
+
+    private func write() {
+        guard !waiting.isEmpty else { return }
+        for (source, toldAt) in waiting {
+            guard let content = content(source) else { continue }
+            writer.write(KeptWriter.Order(path: path(source), source: source, toldAt: toldAt, content: content))
+        }
+        waiting = [:]
+        isPausing = true
+        loop.setDeadline(self, after: Self.pauseNanoseconds)
+    }
+
+    /// Tried again with the next change.
+    private func failed(_ failure: KeptWriter.Failure) {
+        failures += 1
+        Log.error("cannot write state", ["file": failure.path, "cause": failure.cause])
+    }
+
+    /// Writes what is still to be written and ends the thread.
+    func finish() {
+        write()
+        writer.finish()
+        loop.detach(self)
+    }
+}
+
+/// The thread that writes kept catalogues.
+private final class KeptWriter {
+    struct Order: Sendable {
+        let path: String
+        let source: String
+        let toldAt: UInt64
+        let content: Catalogue.SourceContent
+    }
+
+    struct Failure: Sendable {
+        let path: String
+        let cause: String
+    }
+
+    private let orders: Mailbox<Order?>
+    private var thread: WorkerThread?
+
+    init(_ results: Mailbox<Failure>) throws(SystemError) {
+        let orders = try Mailbox<Order?>()
+        self.orders = orders
+        thread = try WorkerThread(name: "meshd-keeper") {
+            guard let loop = try? EventLoop() else { return }
+            let isOpen: Void? = try? orders.open(on: loop) { order in
+                if let order { Self.write(order, results) } else { loop.stop() }
+            }
+            if isOpen != nil { loop.run() }
+        }
+    }
+
+    func write(_ order: Order) { orders.post(order) }
+
+    func finish() {
+        orders.post(nil)
+        thread.take()?.join()
+    }
+
+    private static func write(_ order: Order, _ results: Mailbox<Failure>) {
+        let image = KeptCatalogue(
+            source: order.source, toldAtNanoseconds: order.toldAt, services: order.content.sortedServices,
+            instances: order.content.sortedInstances)
+        do throws(SystemError) {
+            // A service may bring the key of its certificate along.
+            try FileBytes.replace(order.path, image.encoded(), mode: 0o600)
+        } catch {
+            results.post(Failure(path: order.path, cause: "\(error)"))
+        }
+    }
+}
