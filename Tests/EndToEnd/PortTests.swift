@@ -121,7 +121,7 @@ import Testing
     }
 
     @Test func twoMeshesGiveTheSameVIPsWhateverTheOrder() throws {
-        let services = (0..<12).map { Catalogue.Service(name: "service-\($0)", ports: ["7000"]) }
+        let services = (0..<12).map { Catalogue.Service(name: "service-\($0)", expose: ["7000"]) }
         func vips(_ services: [Catalogue.Service], _ octet: Int?) throws -> (octet: Int, vips: [String]) {
             var options = MeshProcess.Options()
             options.vipOctet = octet

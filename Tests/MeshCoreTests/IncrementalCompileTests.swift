@@ -41,7 +41,8 @@ private struct Meaning: Equatable {
             RouteSpec(host: random.element(of: hosts), containerPort: UInt16(80 + random.below(2)))
         }
         let published = (0..<random.below(2)).map { _ in
-            PublishedPort(port: UInt16(8000 + random.below(3)), containerPort: UInt16(80 + random.below(3)))
+            // 0: chosen by the mesh.
+            PublishedPort(port: [8000, 8001, 0][random.below(3)], containerPort: UInt16(80 + random.below(3)))
         }
         return ServiceSpec(
             name: name, aliases: random.once(in: 2) ? ["alias\(random.below(3)).local"] : [], routes: routes,

@@ -1,5 +1,6 @@
-import MeshCore
 import NetAddress
+
+@testable import MeshCore
 
 /// A catalogue, its compiler and the instances' states, changed together as the control loop does it.
 struct MeshFixture {
@@ -56,6 +57,7 @@ struct MeshFixture {
         var fresh = SnapshotCompiler(options: Self.options)
         fresh.restore(vips: compiler.assignedVIPs)
         fresh.restore(weights: compiler.shares.inForce)
+        fresh.publishedPorts = compiler.publishedPorts
         return (fresh.compile(catalogue, dirty: Set(catalogue.entries.keys)) { states[$0] ?? .healthy }, fresh)
     }
 

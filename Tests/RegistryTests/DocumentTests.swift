@@ -102,7 +102,7 @@ import Testing
 
     @Test func warningsAreBounded() throws {
         var text = "services:\n"
-        for index in 0..<1_500 { text += "  s\(index): {ports: [80]}\n" }
+        for index in 0..<1_500 { text += "  s\(index): {ports: ['1-2:80']}\n" }
         let warnings = try parse(text).warnings
         #expect(warnings.count == ComposeCatalogue.maximumWarnings)
         #expect(warnings.last?.message == "further warnings are left out")

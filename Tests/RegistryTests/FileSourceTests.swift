@@ -83,7 +83,7 @@ private final class Script {
 
 @Suite struct FileSourceTests {
     private static let one = "services: {a: {x-mesh-instances: [10.0.0.1]}}\n"
-    private static let two = "services: {a: {}, b: {ports: [80]}}\n"
+    private static let two = "services: {a: {}, b: {ports: ['1-2:80']}}\n"
 
     @Test func changesProblemsAndMending() throws {
         let loop = try EventLoop()

@@ -78,24 +78,37 @@ public struct PublishedPort: Hashable, Sendable {
         case tcp, udp
     }
 
+    /// Which nodes take part.
+    public enum Mode: String, Hashable, Sendable {
+        /// Every node, with all instances.
+        case ingress
+        /// Nodes with an instance of their own, each with its own.
+        case host
+    }
+
     /// Address to listen on; `nil`: the node's `--publish-address`.
     public var address: IPAddress?
+    /// 0: the mesh chooses one of 30000…32767.
     public var port: UInt16
     public var containerPort: UInt16
     public var transport: Transport
     /// How TCP is served: relayed, or as HTTP (`mesh.publish.<port>.protocol`).
     public var layer: PortProtocol
+    public var mode: Mode
 
     public init(
         address: IPAddress? = nil, port: UInt16, containerPort: UInt16, transport: Transport = .tcp,
-        layer: PortProtocol = .tcp
+        layer: PortProtocol = .tcp, mode: Mode = .ingress
     ) {
         self.address = address
         self.port = port
         self.containerPort = containerPort
         self.transport = transport
         self.layer = layer
+        self.mode = mode
     }
+
+    public var isDynamic: Bool { port == 0 }
 }
 
 /// How an instance is chosen among the healthy ones.

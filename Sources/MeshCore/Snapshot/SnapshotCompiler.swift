@@ -36,8 +36,14 @@ public struct SnapshotCompiler {
         public let vip: IPAddress?
         /// Container port → pool.
         public let pools: [UInt16: Int32]
+        /// Container port → pool of this node's own instances, for ports published in host mode.
+        public let hostPools: [UInt16: Int32]
         /// What `tasks.<service>` resolves to.
         let tasks: [IPAddress]
+
+        func with(vip: IPAddress?) -> Record {
+            Record(entry: entry, vip: vip, pools: pools, hostPools: hostPools, tasks: tasks)
+        }
     }
 
     let options: Options
@@ -55,7 +61,8 @@ public struct SnapshotCompiler {
     private var routeProblems: [String] = []
     /// The shares of routes that services have in common.
     public private(set) var shares = ShareWeights()
-    private var listenerProblems: [String] = []
+    public internal(set) var listenerProblems: [String] = []
+    var publishedPorts = PublishedPorts()
     private var last = Snapshot()
     private var slowStarts = SlowStarts()
 
@@ -154,12 +161,19 @@ public struct SnapshotCompiler {
         let ports = Self.ports(spec)
         for port in ports where pools[port] == nil { pools[port] = poolIDs.take() }
         for port in pools.keys where !ports.contains(port) { release(&pools, port, &dirt) }
+        var hostPools = before?.hostPools ?? [:]
+        let hostPorts = Set(spec.publishedPorts.filter { $0.mode == .host }.map(\.containerPort))
+        for port in hostPorts where hostPools[port] == nil { hostPools[port] = poolIDs.take() }
+        for port in hostPools.keys where !hostPorts.contains(port) { release(&hostPools, port, &dirt) }
         releaseGone(before?.entry, entry, ports)
         let members = members(entry, dirt.now, state)
         for (port, pool) in pools { fill(pool, port, entry, members, &dirt) }
+        let own = hostPools.isEmpty ? [] : ownMembers(entry, members)
+        for (port, pool) in hostPools { fill(pool, port, entry, own, &dirt) }
+        if !hostPools.isEmpty, before.map({ isHere($0.entry) }) != isHere(entry) { dirt.listeners = true }
         let healthy = entry.instances.filter { state($0.key) == .healthy && !$0.isDraining }
         let tasks = Array(Set(healthy.map(\.address))).sorted()
-        records[spec.name] = Record(entry: entry, vip: vip, pools: pools, tasks: tasks)
+        records[spec.name] = Record(entry: entry, vip: vip, pools: pools, hostPools: hostPools, tasks: tasks)
         if before?.entry.spec != spec || before?.vip != vip {
             (dirt.hosts, dirt.listeners, dirt.zone) = (true, true, true)
         } else if before?.tasks != tasks {
@@ -181,7 +195,7 @@ public struct SnapshotCompiler {
     private mutating func evict(_ name: String, _ dirt: inout Dirt) {
         guard let record = records[name] else { return }
         let vip = assignVIP(record.entry.spec)
-        records[name] = Record(entry: record.entry, vip: vip, pools: record.pools, tasks: record.tasks)
+        records[name] = record.with(vip: vip)
         (dirt.listeners, dirt.zone) = (true, true)
     }
 
@@ -189,7 +203,7 @@ public struct SnapshotCompiler {
     private mutating func retryVIPs(_ dirt: inout Dirt) {
         for name in vipProblems.keys.sorted() {
             guard let record = records[name], let vip = assignVIP(record.entry.spec) else { continue }
-            records[name] = Record(entry: record.entry, vip: vip, pools: record.pools, tasks: record.tasks)
+            records[name] = record.with(vip: vip)
             (dirt.listeners, dirt.zone) = (true, true)
         }
     }
@@ -201,6 +215,8 @@ public struct SnapshotCompiler {
         guard let record = records.removeValue(forKey: name) else { return }
         var pools = record.pools
         for port in record.pools.keys { release(&pools, port, &dirt) }
+        var hostPools = record.hostPools
+        for port in record.hostPools.keys { release(&hostPools, port, &dirt) }
         releaseGone(record.entry, nil, [])
         (dirt.hosts, dirt.listeners, dirt.zone) = (true, true, true)
     }
@@ -244,6 +260,11 @@ public struct SnapshotCompiler {
         let isNear = spec.preference.map { $0.chosen(entry.instances, isOpen: isOpen, from: options.locality) }
         for index in weights.indices where !isOpen[index] || isNear?[index] == false { weights[index] = 0 }
         return weights
+    }
+
+    /// The same with instances of other nodes left out.
+    private func ownMembers(_ entry: Catalogue.Entry, _ members: [Int]) -> [Int] {
+        zip(entry.instances, members).map { $0.node == options.locality.node ? $1 : 0 }
     }
 
     /// When the weight of an instance in its slow start next changes; `nil` where none is in one.
@@ -334,6 +355,7 @@ extension SnapshotCompiler {
         for record in records.values {
             guard let tls = record.entry.spec.upstreamTLS else { continue }
             for pool in record.pools.values { found[pool] = tls }
+            for pool in record.hostPools.values { found[pool] = tls }
         }
         return found
     }
@@ -356,48 +378,6 @@ extension SnapshotCompiler {
             }
         }
         return groups.values.filter { $0.count > 1 }
-    }
-
-    private mutating func compileListeners() -> [ListenerPlan] {
-        var plans = options.fixedListeners
-        var owners = Dictionary(plans.map { ($0.address, $0.owner) }, uniquingKeysWith: { first, _ in first })
-        listenerProblems = []
-        for (name, record) in records.sorted(by: { $0.key < $1.key }) {
-            for plan in self.plans(name, record) {
-                if let owner = owners[plan.address] {
-                    listenerProblems.append("\(plan.owner): \(plan.address) is already taken by \(owner)")
-                } else {
-                    owners[plan.address] = plan.owner
-                    plans.append(plan)
-                }
-            }
-        }
-        return plans
-    }
-
-    private func plans(_ name: String, _ record: Record) -> [ListenerPlan] {
-        let spec = record.entry.spec
-        var plans: [ListenerPlan] = []
-        if let vip = record.vip {
-            for port in Self.ports(spec).sorted() {
-                let hasRoute = spec.routes.contains {
-                    $0.containerPort == port && ($0.scheme == .http || $0.scheme == .ws)
-                }
-                let layer = spec.vipProtocols[port] ?? (hasRoute ? .http : .tcp)
-                guard let pool = record.pools[port] else { continue }
-                plans.append(plan(SocketAddress(vip, port), layer, pool, "service \(name), VIP port \(port)"))
-            }
-        }
-        for published in spec.publishedPorts where published.transport == .tcp {
-            guard let pool = record.pools[published.containerPort] else { continue }
-            let address = SocketAddress(published.address ?? options.publishAddress, published.port)
-            plans.append(plan(address, published.layer, pool, "service \(name), published port \(published.port)"))
-        }
-        return plans
-    }
-
-    private func plan(_ address: SocketAddress, _ layer: PortProtocol, _ pool: Int32, _ owner: String) -> ListenerPlan {
-        ListenerPlan(address: address, role: layer == .http ? .http(pool: pool) : .relay(pool: pool), owner: owner)
     }
 
     /// Service names first, so that no alias takes one away; of two equal aliases the first service's stands.

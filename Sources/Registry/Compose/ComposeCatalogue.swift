@@ -110,11 +110,14 @@ private struct CatalogueReader {
         }
         var reader = ServiceReader(name: entry.key, routingDomain: routingDomain)
         try reader.read(entry.value, &findings)
-        for port in reader.spec.publishedPorts {
-            if let owner = owners.updateValue(entry.key, forKey: Endpoint(port)) {
+        // Of two in host mode each may have a node of its own.
+        for port in reader.spec.publishedPorts where !port.isDynamic && port.mode == .ingress {
+            if let owner = owners[Endpoint(port)] {
                 let name = "\(port.port)/\(port.transport.rawValue)"
                 let place = entry.value["ports"] ?? entry.value
-                throw place.problem("\(name) is already published by service '\(owner)'")
+                findings.warn(place.problem("\(name) is already published by service '\(owner)'"))
+            } else {
+                owners[Endpoint(port)] = entry.key
             }
         }
         services.append(reader.spec)

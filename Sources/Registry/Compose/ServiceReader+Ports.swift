@@ -3,11 +3,28 @@ import NetAddress
 
 /// One entry of `ports`, before ranges are spread out.
 private struct PortEntry {
+    enum Published {
+        case range(ClosedRange<UInt16>)
+        /// The mesh chooses.
+        case dynamic
+        /// One of several, which Compose lets the platform choose.
+        case oneOf
+    }
+
     var address: IPAddress?
-    /// `nil`: the platform would choose one.
-    var published: ClosedRange<UInt16>?
+    var published = Published.dynamic
     var target: ClosedRange<UInt16>
     var transport = PublishedPort.Transport.tcp
+    var mode = PublishedPort.Mode.ingress
+
+    /// The published port of each target; 0: chosen by the mesh.
+    var pairs: [(published: UInt16, target: UInt16)] {
+        switch published {
+        case .range(let range): Array(zip(range, target)).map { ($0.0, $0.1) }
+        case .dynamic: target.map { (0, $0) }
+        case .oneOf: []
+        }
+    }
 }
 
 extension ServiceReader {
@@ -22,23 +39,27 @@ extension ServiceReader {
                 findings.warnOnce(
                     "udp \(spec.name)", item.problem("UDP ports are not served in this version"))
             }
-            guard let published = entry.published, published.count == entry.target.count else {
-                findings.warn(item.problem("no fixed published port; dynamic publishing is not served in this version"))
-                continue
+            if case .oneOf = entry.published {
+                findings.warn(item.problem("a range onto one container port is not published; name one port, or none"))
             }
-            for (port, target) in zip(published, entry.target) {
+            for (port, target) in entry.pairs {
                 let place = PublishedPort(
-                    address: entry.address, port: port, containerPort: target, transport: entry.transport)
-                guard seen.insert(Self.withoutTarget(place)).inserted else {
-                    throw item.problem("\(port)/\(entry.transport.rawValue) is published twice")
+                    address: entry.address, port: port, containerPort: target, transport: entry.transport,
+                    mode: entry.mode)
+                guard seen.insert(Self.identity(place)).inserted else {
+                    let name = port == 0 ? "\(target)" : "\(port)"
+                    throw item.problem("\(name)/\(entry.transport.rawValue) is published twice")
                 }
                 spec.publishedPorts.append(place)
             }
         }
     }
 
-    private static func withoutTarget(_ port: PublishedPort) -> PublishedPort {
-        PublishedPort(address: port.address, port: port.port, containerPort: 0, transport: port.transport)
+    /// What may be there once: a published port, or a container port with one that is chosen.
+    private static func identity(_ port: PublishedPort) -> PublishedPort {
+        PublishedPort(
+            address: port.address, port: port.port, containerPort: port.isDynamic ? port.containerPort : 0,
+            transport: port.transport)
     }
 
     mutating func note(_ ports: ClosedRange<UInt16>, _ transport: PublishedPort.Transport) {
@@ -112,18 +133,18 @@ extension ServiceReader {
         return nil
     }
 
-    /// A range as long as the target's; one onto a single target port leaves the choice open and reads as `nil`.
+    /// A range as long as the target's; one onto a single target port leaves the choice open.
     private func published(
         _ text: some StringProtocol, _ target: ClosedRange<UInt16>, _ item: Cursor
-    ) throws(CatalogueProblem) -> ClosedRange<UInt16>? {
-        if text == "0" { return nil }
+    ) throws(CatalogueProblem) -> PortEntry.Published {
+        if text == "0" { return .dynamic }
         guard let range = PortText.range(text) else {
             throw item.problem("\(OneLine.quoted(text)) is not a port or range of ports")
         }
         guard range.count == target.count || target.count == 1 else {
             throw item.problem("\(range.count) published ports lead to \(target.count) container ports")
         }
-        return range.count == target.count ? range : nil
+        return range.count == target.count ? .range(range) : .oneOf
     }
 
     // MARK: - Long form
@@ -147,15 +168,15 @@ extension ServiceReader {
             }
             entry.address = address
         }
-        if let mode = item["mode"] { try checkMode(mode, &findings) }
+        if let mode = item["mode"] { entry.mode = try self.mode(mode) }
         return entry
     }
 
-    private func checkMode(_ mode: Cursor, _ findings: inout Findings) throws(CatalogueProblem) {
-        switch try mode.text() {
-        case "ingress": break
-        case "host": findings.warn(mode.problem("mode host is served as ingress: the port is open on every node"))
-        case let other: throw mode.problem("\(OneLine.quoted(other)) is not a mode; use ingress or host")
+    private func mode(_ mode: Cursor) throws(CatalogueProblem) -> PublishedPort.Mode {
+        let text = try mode.text()
+        guard let known = PublishedPort.Mode(rawValue: text) else {
+            throw mode.problem("\(OneLine.quoted(text)) is not a mode; use ingress or host")
         }
+        return known
     }
 }

@@ -158,7 +158,8 @@ enum Explain {
 
     private static func owner(_ pool: Int32, _ state: NodeState) -> (String, UInt16)? {
         for (name, record) in state.control.compiler.records {
-            if let port = record.pools.first(where: { $0.value == pool })?.key { return (name, port) }
+            let own = record.pools.first { $0.value == pool } ?? record.hostPools.first { $0.value == pool }
+            if let own { return (name, own.key) }
         }
         return nil
     }

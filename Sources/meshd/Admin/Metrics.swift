@@ -20,6 +20,7 @@ enum Metrics {
         registries(state, &page)
         probes(state, &page)
         limits(state, &page)
+        publishedPorts(state, &page)
         shortages(state.reports, &page)
         if let dns = state.dns { names(dns, &page) }
         return page.text
@@ -35,6 +36,16 @@ enum Metrics {
             Double(state.control.compileNanoseconds) / 1e9)
         page.gauge(
             "meshd_problems", "Things that could not be had; status names them.", Double(state.control.problems.count))
+    }
+
+    private static func publishedPorts(_ state: NodeState, _ page: inout MetricsText) {
+        var counts: [StatusPage.Standing: Int] = [:]
+        for port in state.control.compiler.published.values.joined() {
+            counts[StatusPage.standing(port, state), default: 0] += 1
+        }
+        page.gauge(
+            "meshd_published_ports", "Published ports by how they stand on this node.",
+            StatusPage.Standing.allCases.map { (["state": $0.rawValue], Double(counts[$0] ?? 0)) })
     }
 
     private static func limits(_ state: NodeState, _ page: inout MetricsText) {

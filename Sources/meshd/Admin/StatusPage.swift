@@ -71,7 +71,8 @@ enum StatusPage {
             return .object([
                 ("name", .string(name)), ("vip", .optional(record.vip?.description)),
                 ("ports", .array(record.pools.keys.sorted().map { .int(Int($0)) })),
-                ("published", .array(spec.publishedPorts.map { .string(published($0)) })),
+                ("published", .array(publishedPorts(name, state).map { .string(published($0.published)) })),
+                ("publishedPorts", .array(publishedPorts(name, state).map { port($0, state) })),
                 ("aliases", .array(spec.aliases.map { .string($0) })),
                 ("routes", .array(spec.routes.map { .string(route($0)) })),
                 ("policy", .string(spec.policy.rawValue)),
@@ -83,6 +84,44 @@ enum StatusPage {
                 ("instances", .array(record.entry.instances.map { instance($0, state, inFlight) })),
             ])
         }
+    }
+
+    private static func publishedPorts(_ service: String, _ state: NodeState) -> [PublishedPortState] {
+        state.control.compiler.published[service] ?? []
+    }
+
+    private static func port(_ port: PublishedPortState, _ state: NodeState) -> JSON {
+        let published = port.published
+        return .object([
+            ("port", .int(Int(published.port))), ("address", .optional(port.address?.description)),
+            ("containerPort", .int(Int(published.containerPort))), ("transport", .string(published.transport.rawValue)),
+            ("mode", .string(published.mode.rawValue)), ("dynamic", .bool(port.isDynamic)),
+            ("state", .string(standing(port, state).rawValue)), ("cause", .optional(cause(port, state))),
+        ])
+    }
+
+    /// How a published port stands on this node.
+    enum Standing: String, CaseIterable {
+        case open, clash, elsewhere
+    }
+
+    static func standing(_ port: PublishedPortState, _ state: NodeState) -> Standing {
+        if cause(port, state) != nil { return .clash }
+        return port.address == nil ? .elsewhere : .open
+    }
+
+    private static func cause(_ port: PublishedPortState, _ state: NodeState) -> String? {
+        port.clash ?? port.address.flatMap { state.control.failure(on: $0) }
+    }
+
+    private static func text(_ port: PublishedPortState, _ state: NodeState) -> String {
+        var notes = (port.isDynamic ? ["dynamic"] : []) + (port.published.mode == .host ? ["host"] : [])
+        switch standing(port, state) {
+        case .open: break
+        case .clash: notes.append("NOT OPEN: \(cause(port, state) ?? "")")
+        case .elsewhere: notes.append("not on this node")
+        }
+        return published(port.published) + (notes.isEmpty ? "" : " (\(notes.joined(separator: ", ")))")
     }
 
     static func published(_ port: PublishedPort) -> String {
@@ -161,9 +200,8 @@ enum StatusPage {
         var lines = ["", "service \(name)  \(record.vip?.description ?? "no VIP")  \(seen)  \(policy(spec))"]
         let ports = record.pools.keys.sorted().map(String.init).joined(separator: ", ")
         if !ports.isEmpty { lines.append("  ports      \(ports)") }
-        if !spec.publishedPorts.isEmpty {
-            lines.append("  published  " + spec.publishedPorts.map(published).joined(separator: ", "))
-        }
+        let published = publishedPorts(name, state).map { text($0, state) }.joined(separator: ", ")
+        if !published.isEmpty { lines.append("  published  \(published)") }
         if !spec.aliases.isEmpty { lines.append("  aliases    " + spec.aliases.joined(separator: ", ")) }
         if !spec.routes.isEmpty { lines.append("  routes     " + spec.routes.map(route).joined(separator: ", ")) }
         for instance in record.entry.instances {

@@ -51,7 +51,7 @@ final class ControlPlane: Handler {
 
     init(
         loop: EventLoop, sources: [String], options: SnapshotCompiler.Options, workers: [Mailbox<WorkerMessage>],
-        vips: [String: IPAddress], weights: [String: Int], seed: UInt64
+        vips: [String: IPAddress], weights: [String: Int], ports: [String: UInt16], seed: UInt64
     ) {
         self.loop = loop
         self.workers = workers
@@ -60,6 +60,7 @@ final class ControlPlane: Handler {
         compiler = SnapshotCompiler(options: options)
         compiler.restore(vips: vips)
         compiler.restore(weights: weights)
+        compiler.restore(ports: ports)
         installed = Array(repeating: 0, count: workers.count)
         workerFailures = Array(repeating: [], count: workers.count)
         super.init()
@@ -158,10 +159,23 @@ final class ControlPlane: Handler {
         lastCompile = loop.nowNanoseconds
         compileNanoseconds = MonotonicClock.nowNanoseconds() - start
         if !watchedDials.isEmpty { watchedDials = watchedDials.filter { compiler.endpointOwner($0) != nil } }
+        tellClashes()
         checkAddresses()
         post()
         compiled(snapshot)
     }
+
+    private var toldClashes: Set<String> = []
+
+    private func tellClashes() {
+        toldClashes.formIntersection(compiler.listenerProblems)
+        for clash in compiler.listenerProblems where toldClashes.insert(clash).inserted {
+            Log.warning("cannot listen", ["cause": clash])
+        }
+    }
+
+    /// Why this node does not listen on an address that it wants; `nil` where it does.
+    func failure(on address: SocketAddress) -> String? { (blocked[address] ?? listenerFailures[address])?.cause }
 
     private func post() {
         for worker in workers { worker.post(.install(snapshot, blocked: Set(blocked.keys))) }

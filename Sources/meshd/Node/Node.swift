@@ -55,7 +55,8 @@ final class Node {
         let seed = WallClock.nowNanoseconds()
         control = ControlPlane(
             loop: loop, sources: urls.map(\.description), options: Self.options(settings, passed), workers: inboxes,
-            vips: state?.load() ?? [:], weights: state?.loadWeights() ?? [:], seed: seed)
+            vips: state?.load() ?? [:], weights: state?.loadWeights() ?? [:],
+            ports: state?.loadPorts() ?? [:], seed: seed)
         control.listensAlready(on: passed.web.keys)
         try requireOwnListeners()
         try openTLS()
@@ -78,7 +79,9 @@ final class Node {
     private var zoneEntries: [ZoneEntry] = []
 
     private func compiled(_ snapshot: Snapshot) {
-        state?.save(control.compiler.assignedVIPs, weights: control.compiler.shares.inForce)
+        let compiler = control.compiler
+        state?.save(
+            compiler.assignedVIPs, weights: compiler.shares.inForce, ports: compiler.assignedPorts)
         vipRegistry?.want(vips: control.compiler.wantedVIPs)
         guard let dns, snapshot.zone != zoneEntries else { return }
         zoneEntries = snapshot.zone

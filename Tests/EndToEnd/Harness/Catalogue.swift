@@ -5,7 +5,10 @@ struct Catalogue {
     struct Service {
         var name: String
         var labels: [(String, String)] = []
+        /// Short forms as text, long ones as `{…}`.
         var ports: [String] = []
+        /// Container ports that are not published.
+        var expose: [String] = []
         var instances: [String] = []
         /// Host and ports of a service outside the cluster.
         var external: (host: String, ports: [UInt16])?
@@ -19,7 +22,7 @@ struct Catalogue {
         /// A service that is only a TCP port 7000, on its VIP.
         static func tcp(_ name: String, _ instances: [TCPInstance]) -> Service {
             Service(
-                name: name, labels: [("mesh.vip.7000.protocol", "tcp")], ports: ["7000"],
+                name: name, labels: [("mesh.vip.7000.protocol", "tcp")], expose: ["7000"],
                 instances: instances.map(\.address))
         }
 
@@ -52,8 +55,9 @@ struct Catalogue {
             }
             if !ports.isEmpty {
                 lines.append("    ports:")
-                lines += ports.map { "      - \"\($0)\"" }
+                lines += ports.map { $0.hasPrefix("{") ? "      - \($0)" : "      - \"\($0)\"" }
             }
+            if !expose.isEmpty { lines.append("    expose: [\(expose.joined(separator: ", "))]") }
             if let external {
                 lines += ["    external:", "      host: \(external.host)", "      ports:"]
                 lines += external.ports.map { "        - \($0)" }

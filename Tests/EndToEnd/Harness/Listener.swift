@@ -2,13 +2,13 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// Ports that nothing listens on, below the range the kernel takes source ports from; none is given twice.
+/// Ports that nothing listens on, below the ranges that meshd and the kernel choose from; none is given twice.
 enum FreePort {
-    private static let next = Atomic<Int>(Int(getpid()) * 37 % 18_000)
+    private static let next = Atomic<Int>(Int(getpid()) * 37 % 16_000)
 
     static func take() -> UInt16 {
-        for _ in 0..<18_000 {
-            let port = UInt16(14_000 + next.add(1, ordering: .relaxed).newValue % 18_000)
+        for _ in 0..<16_000 {
+            let port = UInt16(14_000 + next.add(1, ordering: .relaxed).newValue % 16_000)
             if let fd = try? bound(to: port) {
                 close(fd)
                 return port
