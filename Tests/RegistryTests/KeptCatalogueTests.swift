@@ -19,7 +19,7 @@ import Testing
                   mesh.aliases: a.local
                   mesh.balance: least_connections
                   mesh.vip.80.protocol: http
-                ports: ["127.0.0.1:8080:80", "[::1]:53:53/udp"]
+                ports: ["127.0.0.1:8080:80", "[::1]:53:53/udp", {target: 81, published: 8081, mode: host}, "82"]
                 x-mesh-instances:
                   - 10.0.0.1
                   - {address: 10.0.0.2, ports: {80: 9001}, node: n, zone: z, version: "1", weight: 7, id: x}
@@ -77,7 +77,7 @@ import Testing
         #expect(Mirror(reflecting: try #require(service.probe)).children.count == 7)
         #expect(Mirror(reflecting: try #require(service.routes.first)).children.count == 8)
         #expect(Mirror(reflecting: try #require(service.routes.last).transform).children.count == 4)
-        #expect(Mirror(reflecting: try #require(service.publishedPorts.first)).children.count == 5)
+        #expect(Mirror(reflecting: try #require(service.publishedPorts.first)).children.count == 6)
     }
 
     @Test func checksumIsTheStandardOne() {

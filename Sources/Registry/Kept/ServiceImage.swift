@@ -35,6 +35,7 @@ extension ImageWriter {
         put(port.containerPort)
         put(port.transport.rawValue)
         put(port.layer.rawValue)
+        put(port.mode.rawValue)
     }
 
     private mutating func put(_ certificate: CertificateSpec) {
@@ -127,7 +128,7 @@ extension ImageReader {
         PublishedPort(
             address: try optional { reader throws(ImageFault) in try reader.address() }, port: try port(),
             containerPort: try port(), transport: try one(of: PublishedPort.Transport.self),
-            layer: try one(of: PortProtocol.self))
+            layer: try one(of: PortProtocol.self), mode: try one(of: PublishedPort.Mode.self))
     }
 
     private mutating func probe() throws(ImageFault) -> ProbeSpec {

@@ -2,8 +2,8 @@ import MeshCore
 import NetAddress
 import Reactor
 
-/// What a node keeps over a restart beside `KeptCatalogues`: the services' VIPs, one `NAME ADDRESS` a line, the weights in
-/// force, one `NAME WEIGHT` a line, and the numbers chosen for published ports, one
+/// What a node keeps over a restart beside `KeptCatalogues`: the services' VIPs, one `NAME ADDRESS` a line, the weights
+/// in force, one `NAME WEIGHT` a line, and the numbers chosen for published ports, one
 /// `SERVICE/CONTAINER-PORT/PROTOCOL PORT` a line.
 struct StateDirectory {
     private let path: String
