@@ -75,7 +75,7 @@ extension Exchange {
         guard let tls = worker.balancer.upstreamTLS(pool) else {
             return InstanceConnection(Transport(socket), picked, worker)
         }
-        let key = UInt64(picked.incarnation) << 32 | UInt64(UInt32(bitPattern: picked.id))
+        let key = HTTPWorker.sessionKey(picked, tls)
         guard let context = worker.instanceTLS[tls],
             let layer = TLSLayer(to: socket, context, name: tls.serverName, sessionKey: key, worker.tlsEngine)
         else { return nil }
@@ -86,7 +86,10 @@ extension Exchange {
     private func openStream(_ picked: Endpoint) {
         let connection: InstanceConnection
         do {
-            connection = try worker.openStream(picked)
+            guard let opened = try worker.openStream(picked, worker.balancer.upstreamTLS(pool)) else {
+                return refuse(.noTLS)
+            }
+            connection = opened
         } catch {
             dials += 1
             return dialRefused(error)

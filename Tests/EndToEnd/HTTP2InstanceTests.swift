@@ -14,6 +14,42 @@ import Testing
         }
     }
 
+    /// The same over TLS; an instance that does not agree on `h2` is not spoken to.
+    @Test func overTLS() throws {
+        let files = try TemporaryDirectory()
+        try TextFile.write("hello", to: files.path + "/index.html")
+        try OpenSSL.pair(files.path, "instance", ["web"])
+        let port = FreePort.take()
+        let server = try ChildProcess(
+            "/usr/sbin/nghttpd",
+            [
+                "-a", "127.0.0.1", "-d", files.path, String(port), "\(files.path)/instance.key",
+                "\(files.path)/instance.crt",
+            ], files: files.path + "/nghttpd")
+        try eventually("nghttpd listens") { (try? Connection.open(port)) != nil }
+        let service = Catalogue.Service(
+            name: "web",
+            labels: [
+                ("aliyun.routing.port_8080", Web.host), ("mesh.protocol", "h2"),
+                ("mesh.tls.ca", "\(files.path)/instance.crt"),
+            ], instances: ["127.0.0.1:\(port)"])
+        try withMesh(Catalogue([service]), .init(workers: 1)) { mesh in
+            for _ in 0..<20 { try demandEqual(try mesh.get(Web.host).text, "hello", "answer over TLS") }
+            try demandEqual(try mesh.metric("meshd_upstream_connections_total"), 1, "connections")
+            try demandEqual(server.poll(), nil, "nghttpd still runs")
+            var distrusting = service
+            distrusting.labels[2] = ("mesh.tls.name", "another.example")
+            try mesh.write(Catalogue([distrusting]))
+            try eventually("the certificate is not trusted") {
+                try mesh.get(Web.host).head["Proxy-Status"]?.contains("tls_certificate_error") == true
+            }
+            var clear = service
+            clear.labels = [service.labels[0], ("mesh.protocol", "h2c")]
+            try mesh.write(Catalogue([clear]))
+            try eventually("no HTTP/2 in clear where TLS is spoken") { try mesh.get(Web.host).status == 502 }
+        }
+    }
+
     @Test func requestsAndAnswers() throws {
         try with { mesh in
             let client = try mesh.client()

@@ -28,7 +28,7 @@ import Testing
         var services = full.services
         services[0].vip = IPAddress("127.96.0.9")
         services[0].isSticky = true
-        services[0].instanceProtocol = .http2Clear
+        services[0].instanceProtocol = .http2
         services[0].upstreamTLS = UpstreamTLS(serverName: "a.example", authorities: "ca.pem", verifies: false)
         services[1].probe?.tls = UpstreamTLS(serverName: "b.example")
         services[0].preference = LocalityPreference(.zone, spillBelowPercent: 30)

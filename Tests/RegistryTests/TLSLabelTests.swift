@@ -45,7 +45,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("mesh.protocol: ftp", "is not http, https or h2c"), ("mesh.protocol: h2", "not supported yet"),
+        ("mesh.protocol: ftp", "is not http, https, h2c or h2"),
         ("mesh.tls.name: a b", "is not a host name"),
         ("mesh.tls.verify: maybe", "is not true or false"),
     ])

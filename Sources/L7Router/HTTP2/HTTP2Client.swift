@@ -11,10 +11,14 @@ final class HTTP2Client: HTTP2Connection {
     }
 
     let endpoint: Endpoint
+    /// How TLS was begun; `nil`: in clear.
+    let tls: UpstreamTLS?
+    private var handshake: TLSLayer?
     unowned(unsafe) var older: HTTP2Client?
     /// It is where new streams are looked for.
     var isShelved = false
     private(set) var isConnecting = true
+    private var isShaking = false
     /// Streams that the instance takes at one time, as far as is known.
     var assumedLimit = 0
     private var awaited = Wait.nothing
@@ -28,10 +32,12 @@ final class HTTP2Client: HTTP2Connection {
     private var blockOctets = 0
 
     init(
-        _ transport: Transport, _ endpoint: Endpoint, _ worker: HTTPWorker, _ context: HTTP2Context,
-        _ session: HTTP2Session
+        _ transport: Transport, _ endpoint: Endpoint, _ tls: UpstreamTLS?, _ worker: HTTPWorker,
+        _ context: HTTP2Context, _ session: HTTP2Session
     ) {
         self.endpoint = endpoint
+        self.tls = tls
+        handshake = transport.layer as? TLSLayer
         super.init(transport, worker, context, session)
         isWritable = false
         worker.counters.instanceConnectionsOpened += 1
@@ -61,15 +67,31 @@ final class HTTP2Client: HTTP2Connection {
 
     override func ready(_ readiness: Readiness) {
         guard isConnecting else { return super.ready(readiness) }
-        guard isOpen, !readiness.isDisjoint(with: [.writable, .error, .hangup]) else { return }
-        if !readiness.isDisjoint(with: [.error, .hangup]) {
+        guard isOpen, isShaking || !readiness.isDisjoint(with: [.writable, .error, .hangup]) else { return }
+        if !isShaking, !readiness.isDisjoint(with: [.error, .hangup]) {
             let code = transport.socket.takeError()
             return failConnecting(code == 0 ? SystemError.connectionReset : code)
         }
+        guard let handshake else { return connected(readiness) }
+        isShaking = true
+        switch handshake.shakeHands() {
+        case .waiting: break
+        case .closed: failConnecting(SystemError.connectionReset)
+        case .failed(let reason):
+            Log.debug("TLS handshake with an instance failed", ["instance": "\(endpoint.address)", "reason": reason])
+            failConnecting(handshake.isPeerDistrusted ? SystemError.distrusted : SystemError.brokenProtocol)
+        case .done:
+            guard handshake.negotiatesHTTP2 else { return failConnecting(SystemError.brokenProtocol) }
+            connected(handshake.mayHaveBytes ? [.writable, .readable] : .writable)
+        }
+    }
+
+    private func connected(_ readiness: Readiness) {
         isConnecting = false
+        handshake = nil
         awaited = .nothing
         forEachStream { wake($0, .writable) }
-        super.ready(readiness)
+        super.ready(readiness.union(.writable))
         scheduleTurnEnd()
     }
 

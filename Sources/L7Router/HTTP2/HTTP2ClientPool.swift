@@ -15,14 +15,15 @@ final class HTTP2ClientPool {
     /// on which the request waits its turn.
     ///
     /// - Parameter limit: connections to one endpoint.
-    func take(_ endpoint: Endpoint, limit: Int) -> HTTP2Client? {
+    func take(_ endpoint: Endpoint, _ tls: UpstreamTLS?, limit: Int) -> HTTP2Client? {
         guard Int(endpoint.id) < shelves.count else { return nil }
         let shelf = shelves[Int(endpoint.id)]
         var least: HTTP2Client?
         var next = shelf.newest?.takeUnretainedValue()
         while let client = next {
             next = client.older
-            guard client.endpoint.incarnation == endpoint.incarnation, client.takesStreams else { continue }
+            guard client.endpoint.incarnation == endpoint.incarnation, client.takesStreams, client.tls == tls
+            else { continue }
             if client.hasRoom { return client }
             if client.openStreams < least?.openStreams ?? .max { least = client }
         }

@@ -30,14 +30,15 @@ extension HTTPWorker {
     }
 
     /// A stream to an instance that speaks HTTP/2: on a connection that has room, or on a fresh one that is still being
-    /// made.
-    func openStream(_ endpoint: Endpoint) throws(SystemError) -> InstanceConnection {
+    /// made. `nil`: the service is spoken to over TLS, and there is no context for it.
+    func openStream(_ endpoint: Endpoint, _ tls: UpstreamTLS?) throws(SystemError) -> InstanceConnection? {
         guard let context = http2Context() else { throw SystemError("nghttp2", SystemError.outOfMemory) }
         let client: HTTP2Client
-        if let present = context.clients.take(endpoint, limit: options.http2.upstreamConnections) {
+        if let present = context.clients.take(endpoint, tls, limit: options.http2.upstreamConnections) {
             client = present
         } else {
-            client = try dial(endpoint, context)
+            guard let fresh = try dial(endpoint, tls, context) else { return nil }
+            client = fresh
         }
         let stream = context.takeInstanceStream()
         stream.begin(client, 0)
@@ -49,13 +50,27 @@ extension HTTPWorker {
         return connection
     }
 
-    private func dial(_ endpoint: Endpoint, _ context: HTTP2Context) throws(SystemError) -> HTTP2Client {
+    private func dial(
+        _ endpoint: Endpoint, _ tls: UpstreamTLS?, _ context: HTTP2Context
+    ) throws(SystemError) -> HTTP2Client? {
         let socket = try Socket.dial(endpoint.address)
+        var transport = Transport(socket)
+        if let tls {
+            let key = Self.sessionKey(endpoint, tls)
+            guard let trust = instanceTLS[tls],
+                let layer = TLSLayer(
+                    to: socket, trust, name: tls.serverName, sessionKey: key, http2: true, tlsEngine)
+            else {
+                socket.close()
+                return nil
+            }
+            transport = Transport(layer, over: socket)
+        }
         guard let session = HTTP2Session.client(context.rules) else {
-            socket.close()
+            transport.close()
             throw SystemError("nghttp2", SystemError.outOfMemory)
         }
-        let client = HTTP2Client(Transport(socket), endpoint, self, context, session)
+        let client = HTTP2Client(transport, endpoint, tls, self, context, session)
         do {
             try loop.attach(client, socket)
         } catch {
@@ -65,5 +80,15 @@ extension HTTPWorker {
         context.clients.insert(client)
         client.armDeadline()
         return client
+    }
+
+    /// Names the TLS sessions that may be taken up again: those of the same instance, begun under the same conditions.
+    /// A session that is taken up is not verified again.
+    static func sessionKey(_ endpoint: Endpoint, _ tls: UpstreamTLS) -> UInt64 {
+        var hasher = Hasher()
+        hasher.combine(endpoint.id)
+        hasher.combine(endpoint.incarnation)
+        hasher.combine(tls)
+        return UInt64(bitPattern: Int64(hasher.finalize()))
     }
 }

@@ -63,8 +63,8 @@ public struct ServiceSpec: Hashable, Sendable {
 /// What an instance is spoken to in, exchange by exchange.
 public enum InstanceProtocol: UInt8, Hashable, Sendable, BitwiseCopyable {
     case http1
-    /// HTTP/2 in clear, known beforehand.
-    case http2Clear
+    /// Known beforehand in clear, agreed on by ALPN over TLS.
+    case http2
 }
 
 /// Which layer serves a port: relayed bytes, or exchange by exchange.

@@ -47,14 +47,21 @@ public final class TLSLayer: TransportLayer {
     /// - Parameters:
     ///   - name: asked for, and looked for in the server's certificate.
     ///   - sessionKey: names the server among those whose sessions the engine keeps; `nil`: none is kept.
+    ///   - http2: `h2` is asked for by ALPN, and nothing else.
     public convenience init?(
-        to socket: Socket, _ context: TLSClientContext, name: String, sessionKey: UInt64?, _ engine: TLSEngine
+        to socket: Socket, _ context: TLSClientContext, name: String, sessionKey: UInt64?, http2: Bool = false,
+        _ engine: TLSEngine
     ) {
         self.init(socket, context.pointer, engine)
         guard let ssl else { return nil }
         self.sessionKey = sessionKey
         SSL_set_connect_state(ssl)
         guard meshd_set_host_name(ssl, name) == 1, !context.verifies || SSL_set1_host(ssl, name) == 1 else {
+            ERR_clear_error()
+            return nil
+        }
+        // SSL_set_alpn_protos tells success by 0.
+        if http2, SSL_set_alpn_protos(ssl, [2, UInt8(ascii: "h"), UInt8(ascii: "2")], 3) != 0 {
             ERR_clear_error()
             return nil
         }

@@ -33,9 +33,11 @@ extension ServiceReader {
             switch label.value.trimmed() {
             case "http", "http/1.1": break
             case "https": spec.upstreamTLS = tls
-            case "h2c": spec.instanceProtocol = .http2Clear
-            case "h2": throw label.problem("HTTP/2 over TLS to instances is not supported yet; write https or h2c")
-            default: throw label.problem("\(OneLine.quoted(label.value)) is not http, https or h2c")
+            case "h2c": spec.instanceProtocol = .http2
+            case "h2":
+                spec.instanceProtocol = .http2
+                spec.upstreamTLS = tls
+            default: throw label.problem("\(OneLine.quoted(label.value)) is not http, https, h2c or h2")
             }
         }
         if spec.probe?.tls != nil { spec.probe?.tls = tls }
