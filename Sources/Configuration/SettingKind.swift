@@ -70,7 +70,7 @@ enum SettingKind {
         case .secret: "text"
         case .domain: "domain name"
         case .words(let words, _, _): words.joined(separator: ", ")
-        case .accessLog: "none, stdout, path"
+        case .accessLog: "off, stdout, path"
         }
     }
 
@@ -210,7 +210,7 @@ extension SettingKind {
 
     private static func accessLog(_ text: String) throws(ValueFault) -> AccessLog {
         switch text {
-        case "none": .none
+        case "off": .off
         case "stdout": .stdout
         default: .file(path: try name(text))
         }

@@ -31,7 +31,8 @@ public struct Settings: Sendable, Equatable {
     /// How long instances stay that a registry loses all at once; 0: not at all.
     public var registryEmptyHoldSeconds = 30.0
     public var logLevel = LogLevel.info
-    public var accessLog = AccessLog.none
+    public var accessLog = AccessLog.off
+    public var accessLogFormat = AccessLogFormat.json
 
     public var graceSeconds = 30.0
     public var headTimeoutSeconds = 10.0
@@ -131,16 +132,21 @@ public enum LogLevel: String, Sendable, CaseIterable {
 
 /// Where one line per request goes.
 public enum AccessLog: Hashable, Sendable, CustomStringConvertible {
-    case none, stdout
+    case off, stdout
     case file(path: String)
 
     public var description: String {
         switch self {
-        case .none: "none"
+        case .off: "off"
         case .stdout: "stdout"
         case .file(let path): path
         }
     }
+}
+
+/// How a line of the access log is written.
+public enum AccessLogFormat: String, Sendable, CaseIterable {
+    case json, combined
 }
 
 /// Why the settings are not taken, on one line.

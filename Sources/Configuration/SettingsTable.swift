@@ -97,7 +97,12 @@ enum SettingsTable {
     private static var logs: [Setting] {
         [
             Setting("log-level", .word(\.logLevel), "Least severe lines that are logged on standard error."),
-            Setting("access-log", .accessLog(\.accessLog), "Where one line per request goes."),
+            Setting(
+                "access-log", .accessLog(\.accessLog),
+                "Where one line per request goes. A file is opened anew on SIGUSR1."),
+            Setting(
+                "access-log-format", .word(\.accessLogFormat),
+                "`json`, or the `combined` format of Apache and nginx."),
         ]
     }
 

@@ -19,7 +19,7 @@ final class ClientConnection: Handler {
     /// Lines for instances that tell of the client's certificate; empty: it showed none.
     var certificate: [UInt8] = []
     /// It is one stream of an HTTP/2 connection: one request, and no linger.
-    private let isStream: Bool
+    let isStream: Bool
     /// The first bytes may still turn out to be HTTP/2.
     private var mayBeHTTP2: Bool
     private(set) var transport: Transport
@@ -36,6 +36,8 @@ final class ClientConnection: Handler {
     private var sawUrgent = false
     /// A read has found it.
     private(set) var inputEnded = false
+    /// When the first byte of a head that is not yet whole was there; 0: none is under way.
+    private var headBegan: UInt64 = 0
     private var isProcessing = false
     private var isLingering = false
     unowned(unsafe) var previous: ClientConnection?
@@ -79,6 +81,7 @@ final class ClientConnection: Handler {
         scan.reset()
         (isReadable, isWritable, sawPeerClose, inputEnded) = (false, true, false, false)
         hasHeadDeadline = false
+        headBegan = 0
         worker.loop.attach(self)
         worker.streamOpened()
     }
@@ -209,7 +212,9 @@ final class ClientConnection: Handler {
             worker.loop.clearDeadline(self)
             let exchange = worker.takeExchange()
             self.exchange = exchange
-            exchange.start(self, headLength: length)
+            let began = headBegan == 0 ? worker.loop.nowNanoseconds : headBegan
+            headBegan = 0
+            exchange.start(self, headLength: length, began: began)
             return true
         }
     }
@@ -226,6 +231,7 @@ final class ClientConnection: Handler {
     }
 
     private func awaitMore() -> Bool {
+        if headBegan == 0, input.hasRaw { headBegan = worker.loop.nowNanoseconds }
         if isReadable {
             guard receive() else { return false }
             return parseHead()
@@ -274,7 +280,21 @@ final class ClientConnection: Handler {
         }
         worker.counters.madeHere += 1
         worker.counters.countResponse(made.answer.status)
+        logAnswer(made.answer)
         flushAlone()
+    }
+
+    /// A line for what was no request.
+    private func logAnswer(_ answer: ErrorResponse) {
+        guard let log = worker.accessLog else { return }
+        let now = MonotonicClock.nowNanoseconds()
+        var entry = AccessEntry(
+            peer: peer, client: peer.ip, status: answer.status, endNanoseconds: now, reason: answer.cause)
+        entry.times.headBegan = headBegan == 0 ? worker.loop.nowNanoseconds : headBegan
+        entry.bytesIn = UInt64(input.raw.count)
+        entry.bytesOut = UInt64(output.bytes.count)
+        entry.bodyBytesOut = UInt64(answer.bodyLength)
+        log.append(entry, ExchangeNotes())
     }
 
     private func flushAlone() {

@@ -4,38 +4,36 @@ import Reactor
 /// An answer that meshd makes itself. Each names its cause in `Proxy-Status` (RFC 9209).
 struct ErrorResponse {
     let status: Int
-    /// An error type of RFC 9209 section 2.3.
-    let error: StaticString
+    let cause: EndReason
     let details: StaticString
 
-    private init(_ status: Int, _ error: StaticString, _ details: StaticString) {
+    private init(_ status: Int, _ cause: EndReason, _ details: StaticString) {
         self.status = status
-        self.error = error
+        self.cause = cause
         self.details = details
     }
 
     /// A request that cannot be understood in one way only.
-    init(_ error: MessageError) { self.init(error.status, "http_request_error", error.reason) }
+    init(_ error: MessageError) { self.init(error.status, .requestError, error.reason) }
 
-    static let requestTimeout = ErrorResponse(408, "http_request_error", "request not complete in time")
-    static let overloaded = ErrorResponse(503, "proxy_internal_response", "out of buffers")
-    static let noService = ErrorResponse(503, "destination_unavailable", "the service is gone")
-    static let noInstance = ErrorResponse(503, "destination_unavailable", "no healthy instance")
-    static let connectionRefused = ErrorResponse(502, "connection_refused", "no instance could be reached")
-    static let connectionTimeout = ErrorResponse(504, "connection_timeout", "no instance answered the connection")
-    static let connectionFailed = ErrorResponse(502, "destination_ip_unroutable", "no instance could be reached")
+    static let requestTimeout = ErrorResponse(408, .clientTimeout, "request not complete in time")
+    static let overloaded = ErrorResponse(503, .internalResponse, "out of buffers")
+    static let noService = ErrorResponse(503, .destinationUnavailable, "the service is gone")
+    static let noInstance = ErrorResponse(503, .destinationUnavailable, "no healthy instance")
+    static let connectionRefused = ErrorResponse(502, .connectionRefused, "no instance could be reached")
+    static let connectionTimeout = ErrorResponse(504, .connectionTimeout, "no instance answered the connection")
+    static let connectionFailed = ErrorResponse(502, .destinationUnroutable, "no instance could be reached")
     static let distrusted = ErrorResponse(
-        502, "tls_certificate_error", "the instance's certificate is not trusted or has another name")
-    static let tlsFailed = ErrorResponse(502, "tls_protocol_error", "the handshake with the instance failed")
-    static let noTLS = ErrorResponse(500, "proxy_configuration_error", "the authorities for the service cannot be used")
-    static let connectionTerminated = ErrorResponse(
-        502, "connection_terminated", "the instance closed before its answer")
-    static let responseTimeout = ErrorResponse(504, "http_response_timeout", "the instance did not answer in time")
-    static let badUpgrade = ErrorResponse(502, "http_upgrade_failed", "the instance upgraded unasked")
-    static let tooManyInterim = ErrorResponse(502, "http_protocol_error", "too many interim responses")
+        502, .certificateError, "the instance's certificate is not trusted or has another name")
+    static let tlsFailed = ErrorResponse(502, .tlsError, "the handshake with the instance failed")
+    static let noTLS = ErrorResponse(500, .configurationError, "the authorities for the service cannot be used")
+    static let connectionTerminated = ErrorResponse(502, .connectionTerminated, "the instance closed before its answer")
+    static let responseTimeout = ErrorResponse(504, .responseTimeout, "the instance did not answer in time")
+    static let badUpgrade = ErrorResponse(502, .upgradeFailed, "the instance upgraded unasked")
+    static let tooManyInterim = ErrorResponse(502, .protocolError, "too many interim responses")
 
     static func unknownHost(_ status: Int) -> ErrorResponse {
-        ErrorResponse(status, "destination_not_found", "no route for this host and path")
+        ErrorResponse(status, .destinationNotFound, "no route for this host and path")
     }
 
     /// meshd itself could not dial.
@@ -46,11 +44,11 @@ struct ErrorResponse {
             case .localPorts: "out of local ports"
             case .memory: "out of kernel memory"
             }
-        return ErrorResponse(503, "proxy_internal_error", details)
+        return ErrorResponse(503, .internalError, details)
     }
 
     static func badResponse(_ error: MessageError) -> ErrorResponse {
-        ErrorResponse(502, "http_protocol_error", error.reason)
+        ErrorResponse(502, .protocolError, error.reason)
     }
 
     var reason: StaticString {
@@ -90,7 +88,7 @@ struct ErrorResponse {
         writer.append(" ")
         writer.append(reason)
         writer.append("\r\nContent-Type: text/plain\r\nProxy-Status: meshd; error=")
-        writer.append(error)
+        writer.append(cause.proxyStatus)
         writer.append("; details=\"")
         writer.append(details)
         writer.append("\"\r\nContent-Length: ")
@@ -116,7 +114,7 @@ extension ErrorResponse {
         writer.append("\r\ngrpc-message: ")
         writer.append(details)
         writer.append("\r\nProxy-Status: meshd; error=")
-        writer.append(error)
+        writer.append(cause.proxyStatus)
         writer.append("; details=\"")
         writer.append(details)
         writer.append("\"\r\nContent-Length: 0\r\n")

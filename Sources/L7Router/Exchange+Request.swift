@@ -8,7 +8,7 @@ extension Exchange {
     /// repeated.
     func takeEarlyBody(_ client: ClientConnection) {
         while !requestBody.isFinished, client.input.hasRaw {
-            switch client.input.decode(&requestBody, asChunks: requestIsChunked, &worker.trailers) {
+            switch decodeRequest(client, asChunks: requestIsChunked) {
             case .malformed(let error): return refuseBody(error)
             case .needsMore:
                 isReplayable = false
@@ -30,10 +30,11 @@ extension Exchange {
     private func refuseBody(_ error: MessageError) {
         worker.counters.malformedRequests += 1
         clientKeepsAlive = false
-        if response == .awaited, status == 0 { refuse(ErrorResponse(error)) } else { cutResponse() }
+        if response == .awaited, status == 0 { refuse(ErrorResponse(error)) } else { cutResponse(.requestError) }
     }
 
     func instanceConnected() {
+        times.connected = loop.nowNanoseconds
         if let endpoint { worker.dialed(endpoint, nil) }
         sendRequest()
     }
@@ -94,7 +95,7 @@ extension Exchange {
             }
             if requestBody.isFinished { return requestSent(client, instance) }
             if client.input.hasRaw {
-                switch client.input.decode(&requestBody, asChunks: requestIsChunked, &worker.trailers) {
+                switch decodeRequest(client, asChunks: requestIsChunked) {
                 case .malformed(let error): return refuseBody(error)
                 case .progress, .finished: continue
                 case .needsMore: break
@@ -133,7 +134,7 @@ extension Exchange {
         case .end, .failed: client.close()
         case .noBuffer:
             clientKeepsAlive = false
-            if response == .awaited { refuse(.overloaded) } else { cutResponse() }
+            if response == .awaited { refuse(.overloaded) } else { cutResponse(.internalResponse) }
         case .full: refuseBody(.badTrailer)
         }
         return false

@@ -18,7 +18,7 @@ extension Exchange {
     func instanceTimedOut() {
         if response == .tunnel { return tunnelTimedOut() }
         worker.counters.timeouts += 1
-        if response == .awaited, status == 0 { refuse(.responseTimeout) } else { cutResponse() }
+        if response == .awaited, status == 0 { refuse(.responseTimeout) } else { cutResponse(.connectionReadTimeout) }
     }
 
     // MARK: - Head
@@ -29,7 +29,7 @@ extension Exchange {
         while instance.isReadable || instance.input.hasRaw {
             if instance.isReadable {
                 switch instance.fillInput() {
-                case .bytes: break
+                case .bytes: if times.firstByte == 0 { times.firstByte = loop.nowNanoseconds }
                 case .wouldBlock: if !instance.input.hasRaw { return }
                 case .end: return instanceFailed(SystemError("recv", 0))
                 case .failed(let code): return instanceFailed(SystemError("recv", code))
@@ -74,12 +74,13 @@ extension Exchange {
                 badInterim()
                 return false
             }
+            headBytesOut &+= UInt64(writer.count - client.output.count)
             client.output.commit(writer)
             worker.counters.countResponse(worker.responseHead.status)
         }
         instance.input.consumeRaw(length)
         // What the client does not take now goes out with the final head.
-        switch client.output.flush(client.transport, buffers, &worker.counters.bytesToClients) {
+        switch flushClientOutput(client) {
         case .done: return true
         case .blocked:
             client.isWritable = false
@@ -93,7 +94,7 @@ extension Exchange {
 
     private func badInterim() {
         worker.counters.malformedResponses += 1
-        if client?.output.isEmpty == false { cutResponse() } else { refuse(.tooManyInterim) }
+        if client?.output.isEmpty == false { cutResponse(.protocolError) } else { refuse(.tooManyInterim) }
     }
 
     private func finalHead(_ client: ClientConnection, _ instance: InstanceConnection, _ length: Int) {
@@ -115,6 +116,7 @@ extension Exchange {
             status = 0
             return badResponse(.headTooLarge)
         }
+        headBytesOut &+= UInt64(writer.count - client.output.count)
         client.output.commit(writer)
         instance.input.consumeRaw(length)
         loop.clearDeadline(instance)
@@ -190,7 +192,7 @@ extension Exchange {
 
     private func cutMalformed() {
         worker.counters.malformedResponses += 1
-        cutResponse()
+        cutResponse(.protocolError)
     }
 
     /// Reads once. `false`: it must be waited for, or the exchange is over.
@@ -200,13 +202,14 @@ extension Exchange {
         case .wouldBlock: loop.setDeadline(instance, after: silenceTimeout)
         case .end:
             guard responseBody.mayEndWithStream else {
-                cutResponse()
+                cutResponse(.responseIncomplete)
                 return false
             }
             responseBody = BodyDecoder(.none)
             if !responseIsChunked || instance.input.endChunks(buffers) { return true }
-            cutResponse()
-        case .failed, .noBuffer, .full: cutResponse()
+            cutResponse(.internalResponse)
+        case .failed: cutResponse(.responseIncomplete)
+        case .noBuffer, .full: cutResponse(.internalResponse)
         }
         return false
     }
@@ -226,6 +229,7 @@ extension Exchange {
             case .count(let count):
                 total += count
                 worker.counters.bytesToClients &+= UInt64(count)
+                bytesOut &+= UInt64(count)
                 let ofHead = min(count, head.count)
                 client.output.consume(ofHead)
                 instance?.input.consumeRun(count - ofHead)

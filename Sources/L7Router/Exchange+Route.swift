@@ -115,7 +115,8 @@ extension Exchange {
         let status =
             action.flatMap { $0.redirectStatus == 0 ? nil : $0.redirectStatus } ?? Self.status(redirect, head.method)
         writer.appendRedirect(
-            redirect, status: status, head, from: base, closes: closesAfterAnswer, policy: transportSecurity)
+            redirect, status: status, head, from: base, closes: closesAfterAnswer, policy: transportSecurity,
+            requestID: toldRequestID)
         guard !writer.hasOverflowed else { return .refused(ErrorResponse(.headTooLarge)) }
         client.output.commit(writer)
         return .answered(status)

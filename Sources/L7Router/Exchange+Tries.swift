@@ -19,6 +19,7 @@ extension Exchange {
         if let pooled = takePooled(picked) {
             instance = pooled
             pooled.exchange = self
+            times.connected = loop.nowNanoseconds
             // Until the request is out the instance owes nothing.
             return sendRequest()
         }
@@ -28,6 +29,8 @@ extension Exchange {
     private func choose(_ picked: Endpoint) {
         if let endpoint { worker.balancer.ended(endpoint) }
         endpoint = picked
+        picks += 1
+        (times.picked, times.connected, times.firstByte) = (loop.nowNanoseconds, 0, 0)
         worker.balancer.began(picked)
     }
 
@@ -96,7 +99,10 @@ extension Exchange {
         }
         instance = connection
         connection.exchange = self
-        if connection.state == .active { return sendRequest() }
+        if connection.state == .active {
+            times.connected = loop.nowNanoseconds
+            return sendRequest()
+        }
         dials += 1
         loop.setDeadline(connection, after: worker.options.connectTimeout)
     }
@@ -128,7 +134,7 @@ extension Exchange {
     /// or if it may be repeated and is still here as a whole.
     func instanceFailed(_ error: SystemError) {
         guard let instance else { return }
-        guard response == .awaited else { return cutResponse() }
+        guard response == .awaited else { return cutResponse(.responseIncomplete) }
         let gotBytes = instance.input.hasRaw
         let wasReused = instance.isReused
         let hasRefused = instance.hasRefused

@@ -20,7 +20,9 @@ extension Exchange {
         guard flushOutput(client) else { return }
         guard pumpToInstance(client, instance), self.client != nil else { return }
         guard pumpToClient(client, instance), self.client != nil else { return }
-        if tunnelClientEnded && tunnelInstanceEnded { client.close() }
+        guard tunnelClientEnded && tunnelInstanceEnded else { return }
+        reason = .ok
+        client.close()
     }
 
     private func setTunnelDeadline(_ client: ClientConnection, _ instance: InstanceConnection) {
@@ -32,7 +34,7 @@ extension Exchange {
     /// Nobody has said anything for the tunnel's idle time.
     func tunnelTimedOut() {
         worker.counters.tunnelIdleTimeouts += 1
-        accessLine.error = "tunnel_idle_timeout"
+        reason = .tunnelIdleTimeout
         client?.close()
     }
 
@@ -40,7 +42,7 @@ extension Exchange {
     private func flushOutput(_ client: ClientConnection) -> Bool {
         guard !client.output.isEmpty else { return true }
         guard client.isWritable else { return false }
-        switch client.output.flush(client.transport, buffers, &worker.counters.bytesToClients) {
+        switch flushClientOutput(client) {
         case .done: return true
         case .blocked: client.isWritable = false
         case .failed: client.close()
@@ -52,12 +54,12 @@ extension Exchange {
     private func pumpToInstance(_ client: ClientConnection, _ instance: InstanceConnection) -> Bool {
         var moved = 0
         while !tunnelClientEnded {
-            if !client.input.hasRun { _ = client.input.decode(&requestBody, asChunks: false, &worker.trailers) }
+            if !client.input.hasRun { _ = decodeRequest(client, asChunks: false) }
             while client.input.hasRun {
                 guard instance.isWritable else { return true }
                 let run = client.input.run
                 guard case .count(let count) = relay(run, to: instance.transport, &instance.isWritable) else {
-                    return endTunnel()
+                    return endTunnel(.connectionTerminated)
                 }
                 client.input.consumeRun(count)
                 moved += count
@@ -75,7 +77,8 @@ extension Exchange {
                 tunnelClientEnded = true
                 instance.transport.shutdownWrite()
                 return release(&client.input)
-            case .failed, .noBuffer, .full: return endTunnel()
+            case .failed: return endTunnel(.clientAbort)
+            case .noBuffer, .full: return endTunnel(.internalResponse)
             }
         }
         return true
@@ -90,11 +93,12 @@ extension Exchange {
                 guard client.isWritable else { return true }
                 let run = instance.input.run
                 guard case .count(let count) = relay(run, to: client.transport, &client.isWritable) else {
-                    return endTunnel()
+                    return endTunnel(.clientAbort)
                 }
                 instance.input.consumeRun(count)
                 moved += count
                 worker.counters.bytesToClients &+= UInt64(count)
+                bytesOut &+= UInt64(count)
             }
             guard instance.isReadable else { return release(&instance.input) }
             guard moved < Self.turnBytes else {
@@ -108,7 +112,8 @@ extension Exchange {
                 tunnelInstanceEnded = true
                 client.transport.shutdownWrite()
                 return release(&instance.input)
-            case .failed, .noBuffer, .full: return endTunnel()
+            case .failed: return endTunnel(.connectionTerminated)
+            case .noBuffer, .full: return endTunnel(.internalResponse)
             }
         }
         return true
@@ -130,7 +135,8 @@ extension Exchange {
         return true
     }
 
-    private func endTunnel() -> Bool {
+    private func endTunnel(_ cause: EndReason) -> Bool {
+        reason = reason ?? cause
         client?.reset()
         return false
     }

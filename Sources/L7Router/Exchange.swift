@@ -70,7 +70,15 @@ final class Exchange {
     var status = 0
     var tunnelClientEnded = false
     var tunnelInstanceEnded = false
-    var accessLine = AccessLine()
+    /// Why it ended; `nil`: it has not, or as it should.
+    var reason: EndReason?
+    var times = ExchangeTimes()
+    /// Heads and bodies, as they came from and went to the client.
+    var bytesIn: UInt64 = 0
+    var bytesOut: UInt64 = 0
+    var headBytesOut: UInt64 = 0
+    /// Instances picked so far.
+    var picks = 0
     var notes = ExchangeNotes()
     /// Whose request it is: the peer's, or the one a trusted proxy told of.
     var clientAddress = IPAddress.anyV4
@@ -90,7 +98,9 @@ final class Exchange {
     // MARK: - Start
 
     /// Begins with the head that the worker's scratch holds; it took `headLength` bytes of the client's input.
-    func start(_ client: ClientConnection, headLength: Int) {
+    ///
+    /// - Parameter began: when the first byte of the head was there.
+    func start(_ client: ClientConnection, headLength: Int, began: UInt64) {
         self.client = client
         let head = worker.requestHead
         worker.counters.requests += 1
@@ -105,14 +115,18 @@ final class Exchange {
         requestBody = BodyDecoder(head.framing)
         requestIsChunked = head.framing == .chunked
         let raw = client.input.raw
-        if worker.accessLog != nil { accessLine.begin(head, raw.baseAddress!) }
+        if worker.accessLog != nil { beginNotes(head, raw.baseAddress!, headLength, began) }
+        pool = -1
         let action: RouteAction?
         switch chooseRoute(head, raw.baseAddress!) {
         case .toPool(let found): action = found
         case .refused(let answer):
+            noteIdentity(head, raw)
             client.input.consumeRaw(headLength)
             return refuse(answer)
         }
+        if worker.accessLog != nil, pool >= 0 { notes.set(.service, worker.balancer.serviceName(pool)) }
+        if action?.redirect != nil || worker.options.httpsPort > 0 && !isSecure { noteIdentity(head, raw) }
         if let redirection = redirect(action, head, raw.baseAddress!) {
             client.input.consumeRaw(headLength)
             return finish(redirection)
@@ -126,13 +140,21 @@ final class Exchange {
         connect()
     }
 
+    /// What goes to no instance has an id all the same, for the log and for the client.
+    private func noteIdentity(_ head: RequestHead, _ raw: UnsafeRawBufferPointer) {
+        guard worker.keepsNotes else { return }
+        _ = renderRequest(head, raw, nil)
+        request.release(buffers)
+    }
+
     private func renderRequest(_ head: RequestHead, _ raw: UnsafeRawBufferPointer, _ action: RouteAction?) -> Bool {
-        guard let client, let base = raw.baseAddress, var writer = request.writer(buffers) else { return false }
+        guard let client, let base = raw.baseAddress else { return false }
         clientAddress = client.peer.ip
         if client.isTrusted {
             clientAddress = ClientAddress.find(
                 worker.trailers.fields, from: base, peer: client.peer.ip, worker.options.forwarding)
         }
+        guard var writer = request.writer(buffers) else { return false }
         let origin = RequestOrigin(
             peer: client.peer.ip, isTrusted: client.isTrusted, isSecure: client.isSecure,
             certificate: client.certificate, port: client.binding.port,
@@ -142,7 +164,7 @@ final class Exchange {
             head, &worker.trailers.fields, from: base, origin, &worker.random, action)
         request.commit(writer)
         guard !writer.hasOverflowed else { return false }
-        if worker.accessLog != nil || worker.options.forwarding.tellsClientRequestID {
+        if worker.keepsNotes {
             notes.set(.requestID, identity.requestID)
             notes.set(.traceID, identity.traceID)
         }
@@ -164,8 +186,11 @@ final class Exchange {
         request.release(buffers)
         let options = ErrorResponse.Rendering(
             closes: closesAfterAnswer, isHead: method == .head, isGRPC: isGRPC, requestID: toldRequestID)
+        let waiting = client.output.bytes.count
         guard let made = client.output.append(answer, options, buffers) else { return client.close() }
-        accessLine.error = made.answer.error
+        let body = options.isHead || isGRPC ? 0 : made.answer.bodyLength
+        headBytesOut &+= UInt64(max(client.output.bytes.count - waiting - body, 0))
+        reason = made.answer.cause
         madeHere(isGRPC ? 200 : made.answer.status, closes: made.closes)
     }
 
@@ -174,7 +199,9 @@ final class Exchange {
 
     private func finish(_ redirection: Redirection) {
         switch redirection {
-        case .answered(let status): madeHere(status, closes: closesAfterAnswer)
+        case .answered(let status):
+            headBytesOut &+= UInt64(client?.output.bytes.count ?? 0)
+            madeHere(status, closes: closesAfterAnswer)
         case .refused(let answer): refuse(answer)
         }
     }
@@ -212,7 +239,7 @@ final class Exchange {
     /// The client's connection is closed; nobody waits for the answer.
     func abandon() {
         if status == 0 { worker.counters.clientAborts += 1 }
-        accessLine.error = accessLine.error ?? "client_abort"
+        reason = reason ?? (worker.isStopping ? .stopped : .clientAbort)
         dropInstance()
         settle()
     }
@@ -224,10 +251,7 @@ final class Exchange {
             worker.counters.countResponse(status)
             worker.counters.countLatency(loop.nowNanoseconds &- startedNanoseconds)
         }
-        if let log = worker.accessLog, let client {
-            accessLine.end(
-                log, client.peer, status, loop.nowNanoseconds &- startedNanoseconds, endpoint?.address, repeats)
-        }
+        if let log = worker.accessLog, let client { log.append(accessEntry(client), notes) }
         request.release(buffers)
         reset()
         worker.giveBack(self)
@@ -243,7 +267,9 @@ final class Exchange {
         (isReplayable, requestIsSent, requestIsBegun, requestIsBroken) = (true, false, false, false)
         (response, responseIsChunked, instanceKeepsAlive) = (.awaited, false, false)
         (tunnelClientEnded, tunnelInstanceEnded) = (false, false)
-        accessLine.error = nil
+        (reason, times, picks) = (nil, ExchangeTimes(), 0)
+        (bytesIn, bytesOut, headBytesOut) = (0, 0, 0)
+        if worker.keepsNotes { notes.clear() }
     }
 
     /// Closes the instance's connection and forgets the pick.
@@ -280,7 +306,7 @@ final class Exchange {
             clientKeepsAlive = false
             refuse(.requestTimeout)
         } else {
-            cutResponse()
+            cutResponse(.clientTimeout)
         }
     }
 
@@ -295,9 +321,9 @@ final class Exchange {
     }
 
     /// Ends the client's connection so that the part of an answer it got cannot be taken for the whole.
-    func cutResponse() {
+    func cutResponse(_ cause: EndReason) {
         worker.counters.cutResponses += 1
-        accessLine.error = accessLine.error ?? "response_cut"
+        reason = reason ?? cause
         client?.reset()
     }
 }

@@ -20,6 +20,10 @@ public final class HTTPWorker {
     var responseHead = ResponseHead()
     var trailers: TrailerContext
     var isDraining = false
+    /// Every client connection is being closed.
+    private(set) var isStopping = false
+    /// Texts of requests outlive their heads.
+    let keepsNotes: Bool
     /// Told of dial results that the health of an instance depends on.
     let dialed: (_ endpoint: Endpoint, _ failure: SystemError?) -> Void
     private var spare: [Exchange] = []
@@ -41,6 +45,7 @@ public final class HTTPWorker {
         self.options = options
         self.accessLog = accessLog
         self.random = random
+        keepsNotes = accessLog != nil || options.forwarding.tellsClientRequestID
         self.dialed = dialed
         pool = InstancePool(limitPerEndpoint: options.idlePerEndpoint)
         trailers = TrailerContext(fields: FieldTable(), limits: options.limits)
@@ -93,6 +98,7 @@ public final class HTTPWorker {
         var copy = counters
         if let http2 { copy.http2 = http2.counters }
         copy.connectionsOpen = UInt64(openClients)
+        copy.accessLinesDropped = accessLog?.droppedLines ?? 0
         copy.buffersRefused = loop.buffers.refusedLeases
         return copy
     }
@@ -115,6 +121,7 @@ public final class HTTPWorker {
 
     /// Ends every client connection at once.
     public func closeAll() {
+        isStopping = true
         forEachClient { $0.close() }
         http2?.forEachServer { $0.close() }
     }

@@ -14,6 +14,8 @@ struct OutputBuffer {
     private(set) var end: Int32 = 0
 
     var isEmpty: Bool { start == end }
+    /// Bytes rendered, those already sent included.
+    var count: Int { Int(end) }
     var bytes: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: buffer.map { $0.base + Int(start) }, count: Int(end - start))
     }

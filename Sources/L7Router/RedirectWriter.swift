@@ -5,7 +5,8 @@ extension HeadWriter {
     /// Renders an answer that sends the client elsewhere. It has no body.
     mutating func appendRedirect(
         _ redirect: RouteAction.Redirect, status: Int, _ head: RequestHead, from base: UnsafeRawPointer, closes: Bool,
-        policy: TransportSecurity?
+        policy: TransportSecurity?,
+        requestID: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
     ) {
         append("HTTP/1.1 ")
         append(decimal: UInt64(status))
@@ -29,6 +30,7 @@ extension HeadWriter {
         }
         append("\r\nContent-Length: 0\r\n")
         if let policy { append(policy) }
+        if !requestID.isEmpty { appendField("X-Request-ID: ", requestID) }
         append(closes ? "Connection: close\r\n\r\n" : "\r\n")
     }
 

@@ -33,6 +33,8 @@ public struct RouterCounters: Sendable {
     public var bytesFromClients: UInt64 = 0
     public var bytesToClients: UInt64 = 0
     public var http2 = HTTP2Counters()
+    /// Lines of the access log that found no room.
+    public var accessLinesDropped: UInt64 = 0
     public var latencyBuckets = [UInt64](repeating: 0, count: Self.latencyBounds.count + 1)
     public var latencySumNanoseconds: UInt64 = 0
 

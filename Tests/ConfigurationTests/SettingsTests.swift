@@ -43,7 +43,8 @@ import Testing
         ("vip-range", "127.97.0.0/16"), ("dns", "[::1]:53"), ("routing-domain", "Company.com"),
         ("admin", "unix:/run/meshd.sock"), ("workers", "4"), ("node", "n1"), ("zone", "east"),
         ("state-dir", "/var/lib/meshd"),
-        ("dns-upstream", "1.1.1.1:53"), ("log-level", "debug"), ("access-log", "stdout"), ("grace-seconds", "1.5"),
+        ("dns-upstream", "1.1.1.1:53"), ("log-level", "debug"), ("access-log", "stdout"),
+        ("access-log-format", "combined"), ("grace-seconds", "1.5"),
         ("head-timeout-seconds", "1"), ("body-timeout-seconds", "2"), ("connect-timeout-seconds", "0.25"),
         ("response-timeout-seconds", "4"), ("idle-timeout-seconds", "5"), ("upstream-idle-timeout-seconds", "6"),
         ("registry-empty-hold-seconds", "9"), ("tcp-idle-timeout-seconds", "7"), ("tunnel-idle-timeout-seconds", "8"),
@@ -87,7 +88,7 @@ import Testing
         settings.admin = .unix(path: "/run/meshd.sock")
         settings.stateDirectory = "/var/lib/meshd"
         settings.dnsUpstreams = [SocketAddress(IPAddress(v4: 0x0101_0101), 53)]
-        (settings.logLevel, settings.accessLog) = (.debug, .stdout)
+        (settings.logLevel, settings.accessLog, settings.accessLogFormat) = (.debug, .stdout, .combined)
         (settings.graceSeconds, settings.headTimeoutSeconds, settings.bodyTimeoutSeconds) = (1.5, 1, 2)
         (settings.connectTimeoutSeconds, settings.responseTimeoutSeconds) = (0.25, 4)
         (settings.idleTimeoutSeconds, settings.upstreamIdleTimeoutSeconds, settings.tcpIdleTimeoutSeconds) = (5, 6, 7)
@@ -185,6 +186,7 @@ import Testing
 
     @Test func otherFormsOfValues() throws {
         #expect(try parse(["--admin", "127.0.0.1:9900"]).admin == .tcp(SocketAddress(.loopbackV4, 9900)))
+        #expect(try parse(["--access-log=off"]).accessLog == .off)
         #expect(try parse(["--access-log", "/var/log/a"]).accessLog == .file(path: "/var/log/a"))
         #expect(try parse(["--serve-local-names=false"]).servesLocalNames == false)
         #expect(try parse(["--vip-range", "fd00::/64"]).vipRange.description == "fd00::/64")

@@ -69,6 +69,7 @@ import Testing
             try demandEqual(Set(told.joined()).count, 20, "different ids in \(told)")
             let refused = try client.exchange(host: "nobody.example")
             try demandEqual(refused.status, 404, "status")
+            try demand(!told.joined().contains(refused.head["X-Request-ID"] ?? ""), "an id of its own")
             try demandEqual(refused.head.values("X-Request-ID").first?.utf8.count, 36, "id of an answer made here")
         }
     }

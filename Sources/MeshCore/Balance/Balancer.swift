@@ -89,6 +89,9 @@ public final class Balancer {
         return false
     }
 
+    /// The name of the service that the pool belongs to, valid until the next `install`; empty where there is none.
+    public func serviceName(_ pool: Int32) -> UnsafeRawBufferPointer { current.pools[Int(pool)].serviceName }
+
     /// What session cookies call the pool's service; 0: it is not sticky.
     public func session(_ pool: Int32) -> UInt32 { current.pools[Int(pool)].session }
 

@@ -44,6 +44,12 @@ public struct Pool: BitwiseCopyable, @unchecked Sendable {
     /// Of a sticky service: indices into `endpoints` in the order of their `session`.
     let bySession: UnsafePointer<Int32>?
 
+    let service: UnsafePointer<UInt8>?
+    let serviceCount: Int32
+
+    /// The name of the service whose pool it is; empty where there is none.
+    var serviceName: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: service, count: Int(serviceCount)) }
+
     /// The endpoints as a list; `nil` where there is none.
     public var list: UnsafeBufferPointer<Endpoint>? {
         endpoints.map { UnsafeBufferPointer(start: $0, count: Int(count)) }
@@ -51,7 +57,8 @@ public struct Pool: BitwiseCopyable, @unchecked Sendable {
 
     static let none = Pool(
         endpoints: nil, count: 0, sequence: nil, sequenceCount: 0, policy: .roundRobin, hashes: nil,
-        hasEqualWeights: true, session: 0, bySession: nil)
+        hasEqualWeights: true, session: 0, bySession: nil,
+        service: nil, serviceCount: 0)
 
     /// The endpoint that a session cookie names, if it may be picked.
     func endpoint(session: UInt64) -> Endpoint? {
@@ -73,10 +80,14 @@ final class PoolStorage: Sendable {
     nonisolated(unsafe) private let endpoints: UnsafeMutablePointer<Endpoint>
     nonisolated(unsafe) private let sequence: UnsafeMutablePointer<UInt16>?
     nonisolated(unsafe) private let hashes: UnsafeMutablePointer<UInt64>?
+    nonisolated(unsafe) private let service: UnsafeMutablePointer<UInt8>
     nonisolated(unsafe) private let bySession: UnsafeMutablePointer<Int32>?
     let pool: Pool
 
-    init(_ list: [Endpoint], policy: BalancePolicy, session: UInt32 = 0) {
+    init(_ list: [Endpoint], policy: BalancePolicy, session: UInt32 = 0, service name: String) {
+        let text = Array(name.utf8)
+        service = .allocate(capacity: max(text.count, 1))
+        service.initialize(from: text, count: text.count)
         endpoints = .allocate(capacity: max(list.count, 1))
         endpoints.initialize(from: list, count: list.count)
         hashes = policy.picksByHash ? Self.copy(list.map { AddressHash.of($0.address) }) : nil
@@ -88,7 +99,8 @@ final class PoolStorage: Sendable {
             endpoints: list.isEmpty ? nil : UnsafePointer(endpoints), count: Int32(list.count),
             sequence: UnsafePointer(sequence), sequenceCount: Int32(turns), policy: policy,
             hashes: UnsafePointer(hashes), hasEqualWeights: list.allSatisfy { $0.weight == list[0].weight },
-            session: session, bySession: UnsafePointer(bySession))
+            session: session, bySession: UnsafePointer(bySession),
+            service: UnsafePointer(service), serviceCount: Int32(text.count))
     }
 
     private static func sequence(
@@ -119,6 +131,7 @@ final class PoolStorage: Sendable {
         sequence?.deallocate()
         hashes?.deallocate()
         bySession?.deallocate()
+        service.deallocate()
     }
 }
 

@@ -290,7 +290,7 @@ public struct SnapshotCompiler {
             policy: entry.spec.policy, session: entry.spec.isSticky ? options.sessionKey.service(entry.spec.name) : 0,
             speaks: entry.spec.instanceProtocol)
         guard content != poolLists[pool] else { return }
-        let memory = PoolStorage(list, policy: entry.spec.policy, session: content.session)
+        let memory = PoolStorage(list, policy: entry.spec.policy, session: content.session, service: entry.spec.name)
         poolLists[pool] = content
         storage[pool] = memory
         dirt.pools[Int(pool)] = memory.pool

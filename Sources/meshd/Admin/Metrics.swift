@@ -22,6 +22,7 @@ enum Metrics {
         limits(state, &page)
         publishedPorts(state, &page)
         shortages(state.reports, &page)
+        accessLog(state, &page)
         if let dns = state.dns { names(dns, &page) }
         return page.text
     }
@@ -57,6 +58,15 @@ enum Metrics {
         page.counter(
             "meshd_probes_not_made_total", "Probes without a verdict, for want of descriptors, ports or buffers.",
             Double(probes.probesNotMade))
+    }
+
+    private static func accessLog(_ state: NodeState, _ page: inout MetricsText) {
+        let unqueued = state.reports.reduce(0) { $0 + $1.http.accessLinesDropped }
+        page.counter(
+            "meshd_access_log_lines_total", "Lines of the access log written.", Double(state.accessLog?.written ?? 0))
+        page.counter(
+            "meshd_access_log_dropped_lines_total", "Lines of the access log lost: queue full, or not written.",
+            Double(unqueued + (state.accessLog?.dropped ?? 0)))
     }
 
     private static func shortages(_ reports: [WorkerReport], _ page: inout MetricsText) {

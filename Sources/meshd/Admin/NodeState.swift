@@ -35,6 +35,7 @@ struct NodeState {
     let keepFailures: Int
     let reports: [WorkerReport]
     let dns: AliasDNSCounters?
+    let accessLog: LogWriter.Counts?
     /// What a request that no route takes is answered.
     let unknownHostStatus: Int
     /// Certificates in force with the second (since 1970) in which each ends.

@@ -7,6 +7,7 @@ import Registry
 enum RunCommand {
     static let endSignals: [Int32] = [15, 2]  // SIGTERM, SIGINT
     private static let reloadSignal: Int32 = 1  // SIGHUP
+    private static let reopenSignal: Int32 = 10  // SIGUSR1
 
     static func run(_ arguments: [String]) -> Int32 {
         if arguments.contains("--help") {
@@ -40,12 +41,13 @@ enum RunCommand {
     private static func serve(_ settings: Settings, reread: @escaping () throws -> Settings) throws -> Int32 {
         Log.setLevel(Log.Level(settings.logLevel.rawValue) ?? .info)
         Journal.takeOverLog()
-        let signals = try Signals(endSignals + [reloadSignal])
+        let signals = try Signals(endSignals + [reloadSignal, reopenSignal])
         let loop = try EventLoop()
         let node = try Node(settings, passed: try PassedSockets.take(), on: loop)
         node.stopped = { loop.stop() }
         var present = settings
         try signals.open(on: loop) { signal in
+            if signal == reopenSignal { return node.reopenLogs() }
             guard signal == reloadSignal else { return node.stop() }
             reload(&present, reread)
             node.reload()

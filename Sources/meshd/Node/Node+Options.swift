@@ -3,6 +3,7 @@ import HTTPCodec
 import L4Proxy
 import L7Router
 import MeshCore
+import Reactor
 
 extension Node {
     private func nanoseconds(_ seconds: Double) -> UInt64 { UInt64(seconds * 1e9) }
@@ -57,9 +58,25 @@ extension Node {
         return options
     }
 
-    func accessLogPath() -> String? {
+    func accessLogFormat() -> L7Router.AccessLog.Format {
+        switch settings.accessLogFormat {
+        case .json: .json
+        case .combined: .combined
+        }
+    }
+
+    /// Opens the file, with a queue for each worker; `nil` without a log.
+    func makeLogWriter() throws -> LogWriter? {
+        guard let path = accessLogPath() else { return nil }
+        let queues = (0..<settings.workers).map { _ in LogQueue() }
+        return try Self.naming("--access-log \(path)") { () throws(SystemError) in
+            try LogWriter(path: path, queues: queues)
+        }
+    }
+
+    private func accessLogPath() -> String? {
         switch settings.accessLog {
-        case .none: nil
+        case .off: nil
         case .stdout: "stdout"
         case .file(let path): path
         }

@@ -26,6 +26,7 @@ final class Node {
     private(set) var certificates: CertificateKeeper?
     private let instanceTLS: InstanceTLSKeeper
     private(set) var kept: KeptCatalogues?
+    private var logWriter: LogWriter?
     private let started: UInt64
     private var shutdown: Shutdown?
     var isStopping: Bool { shutdown != nil }
@@ -60,6 +61,7 @@ final class Node {
         control.listensAlready(on: passed.web.keys)
         try requireOwnListeners()
         try openTLS()
+        logWriter = try makeLogWriter()
         try openAdmin()
         kept = try keptCatalogues()
         for url in urls { try open(url) }
@@ -195,6 +197,7 @@ final class Node {
                     node: settings.node, nowNanoseconds: loop.nowNanoseconds,
                     uptimeNanoseconds: loop.nowNanoseconds &- started, control: control, sources: sourceStatus,
                     keepFailures: kept?.failures ?? 0, reports: reports, dns: dns?.counters,
+                    accessLog: logWriter?.counts,
                     unknownHostStatus: settings.unknownHostStatus, certificates: certificates?.expiries ?? []))
         }
     }
@@ -208,11 +211,12 @@ final class Node {
         try mailbox.open(on: loop) { [unowned self] in receive($0) }
         let descriptors = DescriptorLimit.raise()
         let seed = WallClock.nowNanoseconds()
+        try logWriter?.start()
         var threads: [Thread] = []
         for (index, inbox) in inboxes.enumerated() {
             let plan = WorkerPlan(
                 index: index, router: routerOptions(), relay: relayOptions(), tls: tlsOptions(),
-                accessLogPath: accessLogPath(),
+                accessLog: accessLogPlan(index),
                 bufferLimitBytes: settings.bufferLimitMiB << 20, descriptorShare: share(descriptors),
                 connectionLimit: connectionLimit, vipRange: settings.vipRange, passedSockets: passed.web,
                 seed: seed &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15, random: Self.randomBits(), inbox: inbox,
@@ -229,6 +233,13 @@ final class Node {
         var system = SystemRandomNumberGenerator()
         return RandomBits(seed: (system.next(), system.next(), system.next(), system.next()))
     }
+
+    private func accessLogPlan(_ worker: Int) -> AccessLogPlan? {
+        logWriter.map { AccessLogPlan(format: accessLogFormat(), queue: $0.queues[worker], writer: $0) }
+    }
+
+    /// Opens the access log anew: a rotation has renamed the file.
+    func reopenLogs() { logWriter?.reopen() }
 
     private var shutdownThreads: [Thread] = []
 
@@ -280,6 +291,7 @@ final class Node {
         for inbox in inboxes { inbox.post(.stop) }
         for thread in shutdownThreads { thread.join() }
         shutdownThreads = []
+        logWriter?.stop()
         route?.remove()
         kept?.finish()
         dns?.close()

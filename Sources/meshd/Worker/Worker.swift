@@ -5,13 +5,20 @@ import NetAddress
 import NetAddress
 import Reactor
 
+/// A worker's way to the access log.
+struct AccessLogPlan: Sendable {
+    let format: AccessLog.Format
+    let queue: LogQueue
+    let writer: LogWriter
+}
+
 /// What a worker thread needs to make its world.
 struct WorkerPlan: Sendable {
     let index: Int
     let router: RouterOptions
     let relay: RelayOptions
     let tls: TLSFrontOptions
-    let accessLogPath: String?
+    let accessLog: AccessLogPlan?
     let bufferLimitBytes: Int
     /// Descriptors this worker may use before it stops accepting.
     let descriptorShare: Int
@@ -44,7 +51,7 @@ final class Worker {
         let loop = try EventLoop(bufferLimitBytes: plan.bufferLimitBytes)
         self.loop = loop
         balancer = Balancer(seed: plan.seed)
-        accessLog = try plan.accessLogPath.map { path throws(SystemError) in try AccessLog(path: path, on: loop) }
+        accessLog = plan.accessLog.map { AccessLog($0.format, to: $0.queue, of: $0.writer, on: loop) }
         let dials = DialWatch(plan.control)
         self.dials = dials
         http = HTTPWorker(
