@@ -33,10 +33,21 @@ class Served:
             for event in self.h2.receive_data(data):
                 if self.take(event) == "end":
                     self.socket.sendall(self.h2.data_to_send())
-                    self.socket.close()
+                    self.leave()
                     return
             for stream in list(self.left):
                 self.push(stream)
+
+    def leave(self):
+        """Closing with bytes unread would reset what was just said away."""
+        self.socket.shutdown(socket.SHUT_WR)
+        self.socket.settimeout(5)
+        try:
+            while self.socket.recv(65536):
+                pass
+        except OSError:
+            pass
+        self.socket.close()
 
     def take(self, event):
         if isinstance(event, h2.events.RequestReceived):
