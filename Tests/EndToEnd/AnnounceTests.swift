@@ -21,7 +21,10 @@ import Testing
         announcer.signal(SIGTERM)
         try demandEqual(try announcer.waitExit(), 0, "exit status: \(announcer.errors)")
         try mesh.awaitAnswer(Web.host, "404")
-        try demandEqual(try etcd.ctl("get", "--prefix", "--keys-only", "/mesh/"), "", "keys left")
+        // A VIP that the mesh has claimed meanwhile stays the service's own.
+        for kind in ["services", "instances"] {
+            try demandEqual(try etcd.ctl("get", "--prefix", "--keys-only", "/mesh/\(kind)/"), "", "\(kind) left")
+        }
         try demand(try etcd.ctl("lease", "list").contains("found 0 leases"), "the lease is gone")
     }
 
