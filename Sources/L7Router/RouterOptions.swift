@@ -24,7 +24,7 @@ public struct RouterOptions: Sendable {
     /// Status for a Host that no route takes: 404, or 503 as older meshes answered.
     public var unknownHostStatus = 404
     /// Idle connections kept for one instance by one worker.
-    public var idlePerEndpoint = 256
+    public var idlePerEndpoint = 512
     public var forwarding = ForwardingOptions()
 
     /// The same on all nodes.

@@ -55,10 +55,10 @@ import Testing
     @Test func fullPoolKeepsWhatItHolds() throws {
         let instance = try HTTPInstance("web")
         try Web.with([instance], workers: 1) { mesh in
-            try burst(320, instance, mesh)
-            try eventually("the surplus is closed") { instance.openConnections <= 256 }
+            try burst(576, instance, mesh)
+            try eventually("the surplus is closed") { instance.openConnections <= 512 }
             let accepted = instance.acceptedCount
-            try burst(240, instance, mesh)
+            try burst(480, instance, mesh)
             try demandEqual(instance.acceptedCount - accepted, 0, "new connections in the second burst")
         }
     }
