@@ -24,7 +24,7 @@ import Testing
         let port = FreePort.take()
         let service = Catalogue.Service.tcp("relay", [echo]).publishing(port, to: 7000)
         try withMesh(Catalogue([service])) { mesh in
-            let connection = try Connection.open(port, deadline: 5)
+            let connection = try Connection.open(port)
             try Relay.checkEcho(connection)
             let part = Pattern.bytes(count)
             for _ in 0..<3 {
