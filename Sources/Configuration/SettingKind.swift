@@ -16,6 +16,8 @@ enum SettingKind {
     case ip(WritableKeyPath<Settings, IPAddress>)
     case network(WritableKeyPath<Settings, IPNetwork>)
     case networks(WritableKeyPath<Settings, [IPNetwork]>, limit: Int)
+    /// Some of a few words.
+    case someOf(WritableKeyPath<Settings, [String]>, [String])
     case endpoint(WritableKeyPath<Settings, SocketAddress?>)
     case endpoints(WritableKeyPath<Settings, [SocketAddress]>, limit: Int)
     case admin(WritableKeyPath<Settings, AdminEndpoint?>)
@@ -44,7 +46,7 @@ enum SettingKind {
     /// Whether the setting may be given several times.
     var isRepeatable: Bool {
         switch self {
-        case .endpoints, .networks, .texts: true
+        case .endpoints, .texts, .networks, .someOf: true
         default: false
         }
     }
@@ -62,6 +64,7 @@ enum SettingKind {
         case .flag: "true, false"
         case .ip: "IP address"
         case .network, .networks: "CIDR"
+        case .someOf(_, let words): words.joined(separator: ", ")
         case .endpoint, .endpoints: "ADDRESS:PORT"
         case .admin: "ADDRESS:PORT, unix:PATH"
         case .texts: "URL"
@@ -83,6 +86,7 @@ enum SettingKind {
         case .ip(let path): settings[keyPath: path].description
         case .network(let path): settings[keyPath: path].description
         case .networks(let path, _): Self.joined(settings[keyPath: path].map(\.description))
+        case .someOf(let path, _): Self.joined(settings[keyPath: path])
         case .endpoint(let path): settings[keyPath: path]?.description
         case .endpoints(let path, _): Self.joined(settings[keyPath: path].map(\.description))
         case .admin(let path): settings[keyPath: path]?.description
@@ -105,8 +109,8 @@ enum SettingKind {
     func clear(_ settings: inout Settings) {
         switch self {
         case .endpoints(let path, _): settings[keyPath: path] = []
+        case .texts(let path, _), .someOf(let path, _): settings[keyPath: path] = []
         case .networks(let path, _): settings[keyPath: path] = []
-        case .texts(let path, _): settings[keyPath: path] = []
         default: break
         }
     }
@@ -122,6 +126,9 @@ enum SettingKind {
         case .network(let path): settings[keyPath: path] = try Self.network(text)
         case .networks(let path, let limit):
             try Self.append(try Self.peers(text), to: &settings[keyPath: path], limit)
+        case .someOf(let path, let words):
+            let word = try Self.value(words.contains(text) ? text : nil, text, words.joined(separator: " or "))
+            try Self.append(word, to: &settings[keyPath: path], words.count)
         case .endpoint(let path): settings[keyPath: path] = try Self.endpoint(text)
         case .endpoints(let path, let limit):
             try Self.append(try Self.endpoint(text), to: &settings[keyPath: path], limit)
@@ -181,9 +188,13 @@ extension SettingKind {
         try value(SocketAddress(text), text, "ADDRESS:PORT with an IP address, as 127.0.0.1:80 or [::1]:80")
     }
 
+    private static func range(_ text: String) throws(ValueFault) -> IPNetwork {
+        try value(IPNetwork(text), text, "ADDRESS/LENGTH with no bits set behind the prefix")
+    }
+
     /// A range with room for services.
     private static func network(_ text: String) throws(ValueFault) -> IPNetwork {
-        let network = try value(IPNetwork(text), text, "ADDRESS/LENGTH with no bits set behind the prefix")
+        let network = try range(text)
         guard network.hostBits >= 4 else { throw ValueFault("\(quoted(text)) has room for fewer than 16 addresses") }
         return network
     }

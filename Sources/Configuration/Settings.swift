@@ -16,6 +16,10 @@ public struct Settings: Sendable, Equatable {
     public var dns: SocketAddress?
     public var dnsUpstreams: [SocketAddress] = []
     public var dnsTTLSeconds = 5
+    /// Peers whose connections begin with a PROXY header.
+    public var proxyProtocolFrom: [IPNetwork] = []
+    /// Listeners where they do: `web`, `published`, `vip`.
+    public var proxyProtocolOn = ["web", "published"]
     /// Lower case, without a dot at either end.
     public var routingDomain: String?
     public var admin: AdminEndpoint? = .usual

@@ -43,6 +43,12 @@ enum SettingsTable {
             Setting(
                 "admin", .admin(\.admin),
                 "Where `/live`, `/ready`, `/metrics`, `meshd status` and `meshd explain` are answered."),
+            Setting(
+                "proxy-protocol-from", .networks(\.proxyProtocolFrom, limit: 64),
+                "Trusted peers: their connections begin with a PROXY header, which names the client."),
+            Setting(
+                "proxy-protocol-on", .someOf(\.proxyProtocolOn, ["web", "published", "vip"]),
+                "Listeners where they do."),
             Setting("workers", .integer(\.workers, 1...256), default: "usable processors", "Worker loops."),
             Setting("node", .text(\.node), default: "host name", "This node's name."),
             Setting(

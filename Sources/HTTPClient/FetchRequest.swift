@@ -39,6 +39,8 @@ public struct FetchRequest {
     public var headers: [(name: String, value: String)]
     /// `nil`: no body and no Content-Length.
     public var body: [UInt8]?
+    /// Bytes in front of the request: a PROXY header.
+    public var preamble: [UInt8] = []
     /// From the start of dialling to the end of the response.
     public var timeoutNanoseconds: UInt64
     /// The largest response body in bytes; a larger one fails the fetch.
@@ -141,7 +143,7 @@ extension FetchRequest {
         }
         if let body { text += "Content-Length: \(body.count)\r\n" }
         text += "\r\n"
-        return Array(text.utf8) + (body ?? [])
+        return preamble + Array(text.utf8) + (body ?? [])
     }
 
     /// RFC 9110 section 5.6.2.

@@ -31,6 +31,7 @@ enum ProbeAttempt {
                 "GET", path, to: .tcp(address), host: "\(address)", headers: [("User-Agent", "meshd-probe")],
                 timeoutNanoseconds: timeout, keepsBody: false)
             request.tls = tls
+            if tls == nil, let version = probe.proxyVersion { request.preamble = ProxyHeader.local.bytes(version) }
             return .http(HTTPFetch.start(request, on: loop) { verdict(judge($0, timeout)) })
         case .tcp(let port):
             let address = instance.socketAddress(containerPort: port)

@@ -26,6 +26,14 @@ struct Direction {
     private var sourceEnded = false
     private(set) var isEnded = false
 
+    /// Fills the empty buffer with bytes that come before all of the source's. `false`: there is no buffer.
+    mutating func begin(_ worker: RelayWorker, _ write: (UnsafeMutableRawBufferPointer) -> Int) -> Bool {
+        guard let leased = worker.loop.buffers.leaseSmall() else { return false }
+        buffer = leased
+        (start, end) = (0, write(UnsafeMutableRawBufferPointer(start: leased.base, count: leased.capacity)))
+        return true
+    }
+
     mutating func pump(
         from source: RelayEnd, to sink: RelayEnd, _ worker: RelayWorker, _ counter: inout UInt64
     ) -> Outcome {

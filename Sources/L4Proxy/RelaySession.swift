@@ -9,7 +9,7 @@ final class RelaySession {
 
     private let worker: RelayWorker
     private let pool: Int32
-    private let peer: IPAddress
+    private let origin: ConnectionOrigin
     private let client: RelayEnd
     private var instance: RelayEnd?
     private var endpoint: Endpoint?
@@ -22,10 +22,10 @@ final class RelaySession {
     unowned(unsafe) var previous: RelaySession?
     unowned(unsafe) var next: RelaySession?
 
-    init(_ socket: Socket, _ peer: IPAddress, pool: Int32, _ worker: RelayWorker) {
+    init(_ socket: Socket, _ origin: ConnectionOrigin, pool: Int32, _ worker: RelayWorker) {
         self.worker = worker
         self.pool = pool
-        self.peer = peer
+        self.origin = origin
         client = RelayEnd(socket, isConnected: true)
         client.session = .passUnretained(self)
         worker.insert(self)
@@ -48,7 +48,7 @@ final class RelaySession {
 
     private func dial() {
         guard dials < worker.options.dialAttempts,
-            let picked = worker.balancer.pick(pool, tried: tried, client: peer)
+            let picked = worker.balancer.pick(pool, tried: tried, client: origin.source.ip)
         else {
             worker.counters.sessionsRefused += 1
             return reset()
@@ -92,8 +92,17 @@ final class RelaySession {
         // Most sessions end before a dead instance could be noticed: they need not pay for keepalive.
         worker.loop.setDeadline(end, after: Self.keepAliveAfterNanoseconds)
         if let endpoint { worker.dialed(endpoint, nil) }
+        if let version = worker.balancer.proxyVersion(pool), !introduce(version) { return close() }
         touch()
         pump()
+    }
+
+    /// Puts the PROXY header before the client's bytes. `false`: no buffer.
+    private func introduce(_ version: ProxyVersion) -> Bool {
+        let unknown = SocketAddress(origin.source.ip.isV4 ? .anyV4 : .anyV6, 0)
+        let destination = origin.destination ?? client.socket.localAddress() ?? unknown
+        let header = ProxyHeader.proxied(source: origin.source, destination: destination)
+        return upward.begin(worker) { header.write(version, to: $0) }
     }
 
     // MARK: - Relaying

@@ -26,9 +26,9 @@ public final class RelayWorker {
     }
 
     /// Relays a connection that a listener accepted to an instance of the listener's pool.
-    public func serve(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding) {
+    public func serve(_ socket: Socket, _ origin: ConnectionOrigin, _ binding: PortBinding) {
         counters.sessionsAccepted += 1
-        let session = RelaySession(socket, peer.ip, pool: binding.pool, self)
+        let session = RelaySession(socket, origin, pool: binding.pool, self)
         session.start()
     }
 
@@ -37,10 +37,10 @@ public final class RelayWorker {
     ///
     /// - Parameter sawPeerClose: the kernel has told of the client's end of stream.
     public func serve(
-        _ socket: Socket, _ peer: SocketAddress, pool: Int32, replacing handler: Handler, sawPeerClose: Bool
+        _ socket: Socket, _ origin: ConnectionOrigin, pool: Int32, replacing handler: Handler, sawPeerClose: Bool
     ) {
         counters.sessionsAccepted += 1
-        let session = RelaySession(socket, peer.ip, pool: pool, self)
+        let session = RelaySession(socket, origin, pool: pool, self)
         session.start(replacing: handler, sawPeerClose: sawPeerClose)
     }
 

@@ -11,7 +11,7 @@ import Reactor
 final class ClientConnection: Handler {
     let worker: HTTPWorker
     private(set) var binding: PortBinding
-    private(set) var peer: SocketAddress
+    private(set) var origin: ConnectionOrigin
     /// The peer is a trusted proxy: what it says of its clients is believed.
     private(set) var isTrusted: Bool
     /// Whether the client's side is encrypted.
@@ -48,12 +48,12 @@ final class ClientConnection: Handler {
     private static let requestsPerTurn = 32
     private static let lingerNanoseconds: UInt64 = 2_000_000_000
 
-    init(_ transport: Transport, _ peer: SocketAddress, _ binding: PortBinding, _ worker: HTTPWorker) {
+    init(_ transport: Transport, _ origin: ConnectionOrigin, _ binding: PortBinding, _ worker: HTTPWorker) {
         self.transport = transport
-        self.peer = peer
+        self.origin = origin
         self.binding = binding
         self.worker = worker
-        isTrusted = worker.options.forwarding.trusts(peer.ip)
+        isTrusted = worker.options.forwarding.trusts(origin.source.ip)
         isStream = false
         mayBeHTTP2 = true
         super.init()
@@ -63,7 +63,7 @@ final class ClientConnection: Handler {
     /// For streams of HTTP/2, closed until the first `open`.
     init(stream worker: HTTPWorker) {
         transport = .none
-        peer = SocketAddress(.anyV4, 0)
+        origin = ConnectionOrigin(SocketAddress(.anyV4, 0))
         binding = PortBinding(.web, port: 0)
         isTrusted = false
         self.worker = worker
@@ -74,7 +74,7 @@ final class ClientConnection: Handler {
     /// Begins anew with another stream.
     func open(_ stream: TransportLayer, of server: HTTP2Server) {
         transport = Transport(stream)
-        peer = server.peer
+        origin = server.origin
         binding = server.binding
         isTrusted = server.isTrusted
         (isSecure, certificate) = (server.isSecure, server.certificate)
@@ -86,6 +86,14 @@ final class ClientConnection: Handler {
         worker.streamOpened()
     }
 
+    /// The client's own address, also behind a trusted proxy.
+    var peer: SocketAddress { origin.source }
+    /// What an instance is told that asks for a PROXY header.
+    var proxyHeader: ProxyHeader {
+        let unknown = SocketAddress(peer.ip.isV4 ? .anyV4 : .anyV6, 0)
+        let destination = origin.destination ?? transport.socket.localAddress() ?? unknown
+        return .proxied(source: peer, destination: destination)
+    }
     var isOpen: Bool { transport.isOpen }
     var isIdle: Bool { exchange == nil && !input.hasRaw && !isLingering && output.isEmpty }
 
@@ -224,7 +232,7 @@ final class ClientConnection: Handler {
         self.transport = .none
         // Another is counted for it before this one is not.
         worker.serveHTTP2(
-            transport, peer, binding, replacing: self, isSecure: isSecure, isReadable: isReadable || sawPeerClose,
+            transport, origin, binding, replacing: self, isSecure: isSecure, isReadable: isReadable || sawPeerClose,
             received: input.raw)
         input.release(worker.loop.buffers)
         worker.remove(self)

@@ -16,7 +16,7 @@ extension Exchange {
         }
         choose(picked)
         if picked.speaks != .http1 { return openStream(picked) }
-        if let pooled = takePooled(picked) {
+        if proxyVersion == nil, let pooled = takePooled(picked) {
             instance = pooled
             pooled.exchange = self
             times.connected = loop.nowNanoseconds

@@ -56,6 +56,9 @@ final class Exchange {
     var requestIsChunked = false
     /// Everything of the request lies in `request`: it can be sent again from there.
     var isReplayable = true
+    /// The instance wants to know whose connection it is: a header stands in front of the request, and the connection
+    /// serves no other exchange.
+    var proxyVersion: ProxyVersion?
     /// All of the request has been sent to the present instance.
     var requestIsSent = false
     /// Bytes of the request have been sent to the present instance.
@@ -155,6 +158,8 @@ final class Exchange {
                 worker.trailers.fields, from: base, peer: client.peer.ip, worker.options.forwarding)
         }
         guard var writer = request.writer(buffers) else { return false }
+        proxyVersion = worker.balancer.proxyVersion(pool)
+        if let proxyVersion { writer.append(client.proxyHeader, proxyVersion) }
         let origin = RequestOrigin(
             peer: client.peer.ip, isTrusted: client.isTrusted, isSecure: client.isSecure,
             certificate: client.certificate, port: client.binding.port,
@@ -223,7 +228,7 @@ final class Exchange {
         guard let client else { return }
         let keepAlive = clientKeepsAlive && requestBody.isFinished && !worker.isDraining
         if let instance {
-            if instanceKeepsAlive && requestIsSent && !requestIsBroken {
+            if instanceKeepsAlive && requestIsSent && !requestIsBroken && proxyVersion == nil {
                 self.instance = nil
                 instance.rest()
             } else {
@@ -270,6 +275,7 @@ final class Exchange {
         (reason, times, picks) = (nil, ExchangeTimes(), 0)
         (bytesIn, bytesOut, headBytesOut) = (0, 0, 0)
         if worker.keepsNotes { notes.clear() }
+        proxyVersion = nil
     }
 
     /// Closes the instance's connection and forgets the pick.

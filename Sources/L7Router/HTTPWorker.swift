@@ -55,8 +55,8 @@ public final class HTTPWorker {
     deinit { trailers.fields.deallocate() }
 
     /// Serves a connection that a listener accepted.
-    public func serve(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding) {
-        let connection = ClientConnection(Transport(socket), peer, binding, self)
+    public func serve(_ socket: Socket, _ origin: ConnectionOrigin, _ binding: PortBinding) {
+        let connection = ClientConnection(Transport(socket), origin, binding, self)
         guard (try? loop.attach(connection, socket)) != nil else { return connection.close() }
         counters.connectionsAccepted += 1
         loop.setDeadline(connection, after: options.headTimeout)
@@ -66,7 +66,7 @@ public final class HTTPWorker {
     ///
     /// - Parameter sawPeerClose: the kernel has told of the client's end of stream.
     func serve(
-        _ layer: TLSLayer, _ peer: SocketAddress, _ binding: PortBinding, replacing handshake: Handler,
+        _ layer: TLSLayer, _ origin: ConnectionOrigin, _ binding: PortBinding, replacing handshake: Handler,
         sawPeerClose: Bool
     ) {
         let transport = Transport(layer, over: layer.socket)
@@ -74,10 +74,10 @@ public final class HTTPWorker {
         counters.connectionsAccepted += 1
         if layer.negotiatesHTTP2 {
             return serveHTTP2(
-                transport, peer, binding, replacing: handshake, isSecure: true, certificate: certificate,
+                transport, origin, binding, replacing: handshake, isSecure: true, certificate: certificate,
                 isReadable: layer.mayHaveBytes || sawPeerClose)
         }
-        let connection = ClientConnection(transport, peer, binding, self)
+        let connection = ClientConnection(transport, origin, binding, self)
         connection.isSecure = true
         connection.certificate = certificate
         loop.handOver(from: handshake, to: connection)

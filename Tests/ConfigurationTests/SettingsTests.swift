@@ -42,6 +42,7 @@ import Testing
         ("registry", "file:a.yaml"), ("http", "127.0.0.1:8080"), ("publish-address", "127.0.0.1"),
         ("vip-range", "127.97.0.0/16"), ("dns", "[::1]:53"), ("routing-domain", "Company.com"),
         ("admin", "unix:/run/meshd.sock"), ("workers", "4"), ("node", "n1"), ("zone", "east"),
+        ("proxy-protocol-from", "10.0.0.0/8"), ("proxy-protocol-on", "vip"),
         ("state-dir", "/var/lib/meshd"),
         ("dns-upstream", "1.1.1.1:53"), ("log-level", "debug"), ("access-log", "stdout"),
         ("access-log-format", "combined"), ("grace-seconds", "1.5"),
@@ -78,6 +79,8 @@ import Testing
         var settings = Settings(node: "n1", workers: 4, hasIPv6: false)
         settings.registries = ["file:a.yaml"]
         settings.zone = "east"
+        settings.proxyProtocolFrom = [IPNetwork("10.0.0.0/8")].compactMap { $0 }
+        settings.proxyProtocolOn = ["vip"]
         settings.http = SocketAddress("127.0.0.1:8080")
         settings.tls = tls
         settings.publishAddress = .loopbackV4

@@ -33,6 +33,8 @@ import Testing
         services[1].probe?.tls = UpstreamTLS(serverName: "b.example")
         services[0].preference = LocalityPreference(.zone, spillBelowPercent: 30)
         services[0].slowStartSeconds = 2.5
+        services[0].proxyVersion = .v2
+        services[1].probe?.proxyVersion = .v1
         services[0].certificate = .files(certificate: "a.crt", key: "a.key")
         services[1].certificate = .text("-----BEGIN")
         services[1].probe?.kind = .grpc(containerPort: 3306, service: "s")

@@ -76,6 +76,10 @@ import Testing
         ("labels: {mesh.scale: many}", "labels.mesh.scale"),
         ("labels: {mesh.balance: random}", "labels.mesh.balance"),
         ("labels: {mesh.balance.slow_start_seconds: 3601}", "labels.mesh.balance.slow_start_seconds"),
+        ("labels: {mesh.proxy_protocol: v3}", "labels.mesh.proxy_protocol"),
+        ("labels: {mesh.proxy_protocol: v2, mesh.protocol: h2c}", "labels.mesh.proxy_protocol"),
+        ("labels: {mesh.proxy_protocol: v2, mesh.protocol: https}", "labels.mesh.proxy_protocol"),
+        ("labels: {mesh.probe.proxy_protocol: v2}", "labels.mesh.probe.proxy_protocol"),
         ("labels: {mesh.balance.prefer: rack}", "labels.mesh.balance.prefer"),
         ("labels: {mesh.balance.spill_below_percent: 50}", "labels.mesh.balance.spill_below_percent"),
         (
@@ -113,6 +117,15 @@ import Testing
         #expect(web.policy == .powerOfTwoChoices)
         #expect(web.vip == IPAddress("10.1.2.3"))
         #expect(web.aliases == ["api", "api.internal"])
+    }
+
+    @Test func proxyProtocol() throws {
+        let probe = "aliyun.probe.url: 'http://container/'"
+        let both = try service("labels: {mesh.proxy_protocol: v2, \(probe)}")
+        #expect(both.proxyVersion == .v2 && both.probe?.proxyVersion == .v2)
+        let one = try service("labels: {mesh.proxy_protocol: v1, mesh.probe.proxy_protocol: false, \(probe)}")
+        #expect(one.proxyVersion == .v1 && one.probe?.proxyVersion == nil)
+        #expect(try service("labels: {\(probe)}").probe?.proxyVersion == nil)
     }
 
     @Test func labelsOfBalancing() throws {

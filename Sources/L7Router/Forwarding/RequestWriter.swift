@@ -18,6 +18,14 @@ struct RequestOrigin {
 }
 
 extension HeadWriter {
+    /// The PROXY header of a connection to an instance.
+    mutating func append(_ header: ProxyHeader, _ version: ProxyVersion) {
+        withUnsafeTemporaryAllocation(byteCount: ProxyHeader.longestWritten, alignment: 8) { space in
+            let count = header.write(version, to: space)
+            append(UnsafeRawBufferPointer(rebasing: space[..<count]))
+        }
+    }
+
     /// Renders the head that an instance gets: the fields that may go on, then those that tell of the client.
     mutating func appendRequest(
         _ head: RequestHead, _ fields: inout FieldTable, from base: UnsafeRawPointer, _ origin: RequestOrigin,

@@ -27,7 +27,8 @@ final class HTTP2Server: HTTP2Connection {
         case rapidReset, frameFlood, headFlood
     }
 
-    let peer: SocketAddress
+    /// With where the client connected to: its streams have no socket of their own to ask.
+    let origin: ConnectionOrigin
     let binding: PortBinding
     let isTrusted: Bool
     let isSecure: Bool
@@ -53,14 +54,16 @@ final class HTTP2Server: HTTP2Connection {
     private var windowUpdates: FrameBudget
 
     init(
-        _ transport: Transport, _ peer: SocketAddress, _ binding: PortBinding, isSecure: Bool, certificate: [UInt8],
+        _ transport: Transport, _ origin: ConnectionOrigin, _ binding: PortBinding, isSecure: Bool,
+        certificate: [UInt8],
         _ worker: HTTPWorker, _ context: HTTP2Context, _ session: HTTP2Session
     ) {
-        self.peer = peer
+        let destination = origin.destination ?? transport.socket.localAddress()
+        self.origin = ConnectionOrigin(origin.source, destination: destination)
         self.binding = binding
         self.isSecure = isSecure
         self.certificate = certificate
-        isTrusted = worker.options.forwarding.trusts(peer.ip)
+        isTrusted = worker.options.forwarding.trusts(origin.source.ip)
         let now = worker.loop.nowNanoseconds
         let options = worker.options.http2
         resets = FrameBudget(perSecond: options.resetsPerSecond, nowNanoseconds: now)

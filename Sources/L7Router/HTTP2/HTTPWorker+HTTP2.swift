@@ -13,7 +13,7 @@ extension HTTPWorker {
     ///   - isReadable: bytes may already wait to be read.
     ///   - received: what `old` has read, the client's preface first.
     public func serveHTTP2(
-        _ transport: Transport, _ peer: SocketAddress, _ binding: PortBinding, replacing old: Handler,
+        _ transport: Transport, _ origin: ConnectionOrigin, _ binding: PortBinding, replacing old: Handler,
         isSecure: Bool = false, certificate: [UInt8] = [], isReadable: Bool,
         received: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
     ) {
@@ -22,7 +22,7 @@ extension HTTPWorker {
             return transport.close()
         }
         let server = HTTP2Server(
-            transport, peer, binding, isSecure: isSecure, certificate: certificate, self, context, session)
+            transport, origin, binding, isSecure: isSecure, certificate: certificate, self, context, session)
         loop.handOver(from: old, to: server)
         clientOpened()
         server.start(received)

@@ -9,7 +9,7 @@ import Reactor
 final class ClientHandshake: Handler {
     private let front: TLSFront
     private let socket: Socket
-    private let peer: SocketAddress
+    private let origin: ConnectionOrigin
     private let binding: PortBinding
     /// `nil`: the server name is still being looked for.
     private var layer: TLSLayer?
@@ -18,10 +18,10 @@ final class ClientHandshake: Handler {
     unowned(unsafe) var older: ClientHandshake?
     unowned(unsafe) var newer: ClientHandshake?
 
-    init(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding, _ front: TLSFront) {
+    init(_ socket: Socket, _ origin: ConnectionOrigin, _ binding: PortBinding, _ front: TLSFront) {
         self.front = front
         self.socket = socket
-        self.peer = peer
+        self.origin = origin
         self.binding = binding
     }
 
@@ -77,7 +77,7 @@ final class ClientHandshake: Handler {
         case .serverName(let name):
             guard let pool = front.http.balancer.relayPool(serverName: name) else { return true }
             front.counters.passedThrough += 1
-            front.relay?(socket, peer, pool, self, sawPeerClose)
+            front.relay?(socket, origin, pool, self, sawPeerClose)
             front.remove(self)
             return false
         }
@@ -98,7 +98,7 @@ final class ClientHandshake: Handler {
         case .closed: leave()
         case .failed(let reason):
             front.counters.failed += 1
-            Log.debug("TLS handshake failed", ["client": "\(peer)", "reason": reason])
+            Log.debug("TLS handshake failed", ["client": "\(origin.source)", "reason": reason])
             abort()
         }
     }
@@ -106,7 +106,7 @@ final class ClientHandshake: Handler {
     private func finish(_ layer: TLSLayer) {
         front.counters.handshakes += 1
         if layer.isResumed { front.counters.resumed += 1 }
-        front.http.serve(layer, peer, binding, replacing: self, sawPeerClose: sawPeerClose)
+        front.http.serve(layer, origin, binding, replacing: self, sawPeerClose: sawPeerClose)
         // Last: it may tell that no handshake is left.
         front.remove(self)
     }

@@ -43,7 +43,8 @@ public final class TLSFront {
     let http: HTTPWorker
     let options: TLSFrontOptions
     /// Where sessions go that are relayed by their server name; -1 as pool: nowhere.
-    public var relay: ((_ socket: Socket, _ peer: SocketAddress, _ pool: Int32, _ in: Handler, _ ended: Bool) -> Void)?
+    public var relay:
+        ((_ socket: Socket, _ origin: ConnectionOrigin, _ pool: Int32, _ in: Handler, _ ended: Bool) -> Void)?
     private var table = TLSCertificateTable.empty
     var counters = TLSCounters()
     private unowned(unsafe) var oldest: ClientHandshake?
@@ -67,8 +68,8 @@ public final class TLSFront {
     public func install(_ keys: TLSTicketKeys) { engine.ticketKeys = keys }
 
     /// Serves a connection that a listener accepted.
-    public func serve(_ socket: Socket, _ peer: SocketAddress, _ binding: PortBinding) {
-        let handshake = ClientHandshake(socket, peer, binding, self)
+    public func serve(_ socket: Socket, _ origin: ConnectionOrigin, _ binding: PortBinding) {
+        let handshake = ClientHandshake(socket, origin, binding, self)
         guard (try? loop.attach(handshake, socket)) != nil else { return socket.close() }
         insert(handshake)
         if underWay > options.handshakeLimit, let oldest {

@@ -155,6 +155,11 @@ public final class Balancer {
         return nil
     }
 
+    /// The PROXY header that connections to the pool's endpoints begin with; `nil`: none.
+    public func proxyVersion(_ pool: Int32) -> ProxyVersion? {
+        pool >= 0 ? current.pools[Int(pool)].proxyVersion : nil
+    }
+
     private func nextTurn(_ pool: Int32, _ entry: Pool) -> Int {
         let turn = cursors[Int(pool)]
         cursors[Int(pool)] = turn &+ 1

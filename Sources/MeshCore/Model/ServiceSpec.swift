@@ -35,13 +35,15 @@ public struct ServiceSpec: Hashable, Sendable {
     public var certificate: CertificateSpec?
     /// `nil`: instances are spoken to in clear.
     public var upstreamTLS: UpstreamTLS?
+    /// Connections to instances begin with a PROXY header of this version; `nil`: they do not.
+    public var proxyVersion: ProxyVersion?
 
     public init(
         name: String, aliases: [String] = [], routes: [RouteSpec] = [], publishedPorts: [PublishedPort] = [],
         containerPorts: [UInt16] = [], vipProtocols: [UInt16: PortProtocol] = [:],
         policy: BalancePolicy = .roundRobin, probe: ProbeSpec? = nil, scale: Int? = nil, weight: Int = 100,
         isSticky: Bool = false, vip: IPAddress? = nil, preference: LocalityPreference? = nil,
-        slowStartSeconds: Double = 0
+        slowStartSeconds: Double = 0, proxyVersion: ProxyVersion? = nil
     ) {
         self.name = name
         self.aliases = aliases
@@ -57,6 +59,7 @@ public struct ServiceSpec: Hashable, Sendable {
         self.vip = vip
         self.preference = preference
         self.slowStartSeconds = slowStartSeconds
+        self.proxyVersion = proxyVersion
     }
 }
 
@@ -169,10 +172,12 @@ public struct ProbeSpec: Hashable, Sendable {
     public var rise: Int
     /// Failures in a row that take an instance out; 1...100.
     public var fall: Int
+    /// `http` probes begin with a PROXY header that speaks for this node; `nil`: they do not.
+    public var proxyVersion: ProxyVersion?
 
     public init(
         kind: Kind, initialDelaySeconds: Double = 0, timeoutSeconds: Double = 2, intervalSeconds: Double = 2,
-        rise: Int = 2, fall: Int = 1
+        rise: Int = 2, fall: Int = 1, proxyVersion: ProxyVersion? = nil
     ) {
         self.kind = kind
         self.initialDelaySeconds = initialDelaySeconds
@@ -180,5 +185,6 @@ public struct ProbeSpec: Hashable, Sendable {
         self.intervalSeconds = intervalSeconds
         self.rise = rise
         self.fall = fall
+        self.proxyVersion = proxyVersion
     }
 }

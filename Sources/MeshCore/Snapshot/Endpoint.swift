@@ -43,6 +43,8 @@ public struct Pool: BitwiseCopyable, @unchecked Sendable {
     public let session: UInt32
     /// Of a sticky service: indices into `endpoints` in the order of their `session`.
     let bySession: UnsafePointer<Int32>?
+    /// The header that connections to the endpoints begin with; `nil`: none.
+    public let proxyVersion: ProxyVersion?
 
     let service: UnsafePointer<UInt8>?
     let serviceCount: Int32
@@ -57,7 +59,7 @@ public struct Pool: BitwiseCopyable, @unchecked Sendable {
 
     static let none = Pool(
         endpoints: nil, count: 0, sequence: nil, sequenceCount: 0, policy: .roundRobin, hashes: nil,
-        hasEqualWeights: true, session: 0, bySession: nil,
+        hasEqualWeights: true, session: 0, bySession: nil, proxyVersion: nil,
         service: nil, serviceCount: 0)
 
     /// The endpoint that a session cookie names, if it may be picked.
@@ -84,7 +86,10 @@ final class PoolStorage: Sendable {
     nonisolated(unsafe) private let bySession: UnsafeMutablePointer<Int32>?
     let pool: Pool
 
-    init(_ list: [Endpoint], policy: BalancePolicy, session: UInt32 = 0, service name: String) {
+    init(
+        _ list: [Endpoint], policy: BalancePolicy, session: UInt32 = 0, proxyVersion: ProxyVersion? = nil,
+        service name: String
+    ) {
         let text = Array(name.utf8)
         service = .allocate(capacity: max(text.count, 1))
         service.initialize(from: text, count: text.count)
@@ -99,7 +104,7 @@ final class PoolStorage: Sendable {
             endpoints: list.isEmpty ? nil : UnsafePointer(endpoints), count: Int32(list.count),
             sequence: UnsafePointer(sequence), sequenceCount: Int32(turns), policy: policy,
             hashes: UnsafePointer(hashes), hasEqualWeights: list.allSatisfy { $0.weight == list[0].weight },
-            session: session, bySession: UnsafePointer(bySession),
+            session: session, bySession: UnsafePointer(bySession), proxyVersion: proxyVersion,
             service: UnsafePointer(service), serviceCount: Int32(text.count))
     }
 

@@ -57,14 +57,22 @@ public struct ListenerPlan: Hashable, Sendable {
         case relay(pool: Int32)
     }
 
+    /// What the address is, whatever layer serves it.
+    public enum Kind: String, Hashable, Sendable, CaseIterable {
+        case web, published, vip
+    }
+
     public let address: SocketAddress
     public let role: Role
+    public let kind: Kind
     /// Who asked for it: a service's VIP port or published port, or the configuration.
     public let owner: String
 
-    public init(address: SocketAddress, role: Role, owner: String) {
+    /// - Parameter isVIP: a service's VIP port, not a published one.
+    public init(address: SocketAddress, role: Role, owner: String, isVIP: Bool = false) {
         self.address = address
         self.role = role
+        kind = role == .web || role == .secureWeb ? .web : isVIP ? .vip : .published
         self.owner = owner
     }
 }

@@ -48,7 +48,7 @@ extension SnapshotCompiler {
                 $0.containerPort == port && ($0.scheme == .http || $0.scheme == .ws)
             }
             let layer = spec.vipProtocols[port] ?? (hasRoute ? .http : .tcp)
-            return plan(SocketAddress(vip, port), layer, pool, "service \(name), VIP port \(port)")
+            return plan(SocketAddress(vip, port), layer, pool, "service \(name), VIP port \(port)", isVIP: true)
         }
     }
 
@@ -67,7 +67,10 @@ extension SnapshotCompiler {
         return plans
     }
 
-    private func plan(_ address: SocketAddress, _ layer: PortProtocol, _ pool: Int32, _ owner: String) -> ListenerPlan {
-        ListenerPlan(address: address, role: layer == .http ? .http(pool: pool) : .relay(pool: pool), owner: owner)
+    private func plan(
+        _ address: SocketAddress, _ layer: PortProtocol, _ pool: Int32, _ owner: String, isVIP: Bool = false
+    ) -> ListenerPlan {
+        ListenerPlan(
+            address: address, role: layer == .http ? .http(pool: pool) : .relay(pool: pool), owner: owner, isVIP: isVIP)
     }
 }

@@ -71,6 +71,7 @@ public struct SnapshotCompiler {
         let policy: BalancePolicy
         let session: UInt32
         let speaks: InstanceProtocol
+        let proxyVersion: ProxyVersion?
     }
 
     private struct EndpointID: Equatable {
@@ -288,9 +289,11 @@ public struct SnapshotCompiler {
         let content = PoolContent(
             list: list.map { EndpointID(id: $0.id, incarnation: $0.incarnation, weight: $0.weight) },
             policy: entry.spec.policy, session: entry.spec.isSticky ? options.sessionKey.service(entry.spec.name) : 0,
-            speaks: entry.spec.instanceProtocol)
+            speaks: entry.spec.instanceProtocol, proxyVersion: entry.spec.proxyVersion)
         guard content != poolLists[pool] else { return }
-        let memory = PoolStorage(list, policy: entry.spec.policy, session: content.session, service: entry.spec.name)
+        let memory = PoolStorage(
+            list, policy: entry.spec.policy, session: content.session, proxyVersion: entry.spec.proxyVersion,
+            service: entry.spec.name)
         poolLists[pool] = content
         storage[pool] = memory
         dirt.pools[Int(pool)] = memory.pool

@@ -106,6 +106,13 @@ public final class EventLoop {
         handler.isFinishing = false
     }
 
+    /// Forgets the handler and its descriptor, which another handler may then be attached to: that one hears anew what
+    /// the descriptor is ready for. For the few connections that change hands before they are served.
+    public func detach(_ handler: Handler, releasing socket: Socket) {
+        detach(handler)
+        _ = epoll_ctl(epoll, EPOLL_CTL_DEL, socket.descriptor, nil)
+    }
+
     /// Puts another handler in an attached one's place: it takes over the descriptor's events and a queued turn; the
     /// old one's deadline is gone. For a connection whose protocol has just been learned.
     public func handOver(from old: Handler, to new: Handler) {

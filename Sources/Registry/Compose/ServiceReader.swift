@@ -43,6 +43,7 @@ struct ServiceReader {
         try readMeshLabels(&labels, &findings)
         try readTLS(&labels, &findings)
         try readUpstreamTLS(&labels, &findings)
+        try readProxyProtocol(&labels)
         labels.warnOfUnserved(service: spec.name, &findings)
         if let external = service["external"] { try readExternal(external) }
         if let list = service["x-mesh-instances"] { try readInstances(list) }

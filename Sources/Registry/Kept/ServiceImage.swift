@@ -1,4 +1,5 @@
 import MeshCore
+import NetAddress
 
 // A service's values in the order of `ServiceSpec`. Another order or another field is another version of the image.
 
@@ -27,6 +28,7 @@ extension ImageWriter {
         put(service.certificate) { $0.put($1) }
         put(service.instanceProtocol.rawValue)
         put(service.upstreamTLS) { $0.put($1) }
+        put(service.proxyVersion) { $0.put($1.rawValue) }
     }
 
     private mutating func put(_ port: PublishedPort) {
@@ -70,6 +72,7 @@ extension ImageWriter {
         put(probe.rise)
         put(probe.fall)
         put(probe.tls) { $0.put($1) }
+        put(probe.proxyVersion) { $0.put($1.rawValue) }
     }
 
     private mutating func put(_ tls: UpstreamTLS) {
@@ -97,11 +100,19 @@ extension ImageReader {
         guard let spoken = InstanceProtocol(rawValue: try byte()) else { throw ImageFault("a protocol is not known") }
         service.instanceProtocol = spoken
         service.upstreamTLS = try optional { reader throws(ImageFault) in try reader.upstreamTLS() }
+        service.proxyVersion = try optional { reader throws(ImageFault) in try reader.proxyVersion() }
         return service
     }
 
     private mutating func upstreamTLS() throws(ImageFault) -> UpstreamTLS {
         UpstreamTLS(serverName: try text(), authorities: try optionalText(), verifies: try flag())
+    }
+
+    private mutating func proxyVersion() throws(ImageFault) -> ProxyVersion {
+        guard let version = ProxyVersion(rawValue: try byte()) else {
+            throw ImageFault("a version of the PROXY protocol is not known")
+        }
+        return version
     }
 
     private mutating func preference() throws(ImageFault) -> LocalityPreference {
@@ -143,6 +154,7 @@ extension ImageReader {
             kind: kind, initialDelaySeconds: try double(in: 0...86_400), timeoutSeconds: try double(in: 0.001...3_600),
             intervalSeconds: try double(in: 0.1...86_400), rise: try number(in: 1...100), fall: try number(in: 1...100))
         probe.tls = try optional { reader throws(ImageFault) in try reader.upstreamTLS() }
+        probe.proxyVersion = try optional { reader throws(ImageFault) in try reader.proxyVersion() }
         return probe
     }
 }

@@ -19,6 +19,27 @@ extension ServiceReader {
         try readLayers(labels.takeAll(prefix: "publish.", suffix: ".protocol", meshOnly: true))
     }
 
+    /// Reads `mesh.proxy_protocol`. Probes speak it, too, unless told otherwise: their port is mostly one of those that
+    /// clients reach. Behind the probe and what instances are spoken to in.
+    mutating func readProxyProtocol(_ labels: inout LabelSet) throws(CatalogueProblem) {
+        if let label = labels.takeMesh("proxy_protocol") {
+            let versions: [String: ProxyVersion] = ["v1": .v1, "v2": .v2]
+            guard let version = versions[String(label.value.trimmed())] else {
+                throw label.problem("\(OneLine.quoted(label.value)) is not v1 or v2")
+            }
+            guard spec.upstreamTLS == nil, spec.instanceProtocol == .http1 else {
+                throw label.problem("is not supported together with mesh.protocol https or h2c")
+            }
+            spec.proxyVersion = version
+        }
+        spec.probe?.proxyVersion = spec.proxyVersion
+        guard let label = labels.takeMesh("probe.proxy_protocol") else { return }
+        guard let isOn = Bool(String(label.value.trimmed())) else {
+            throw label.problem("\(OneLine.quoted(label.value)) is not true or false")
+        }
+        if !isOn { spec.probe?.proxyVersion = nil }
+    }
+
     private mutating func readBalance(_ labels: inout LabelSet) throws(CatalogueProblem) {
         if let label = labels.takeMesh("balance") { spec.policy = try Self.policy(label) }
         if let label = labels.takeMesh("balance.slow_start_seconds") {

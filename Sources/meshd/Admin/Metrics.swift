@@ -15,6 +15,7 @@ enum Metrics {
         tls(state, &page)
         http2(state.reports.map(\.http.http2), &page)
         relay(state.reports.map(\.relay), &page)
+        proxies(state.reports.map(\.proxy), &page)
         workers(state.reports, &page)
         instances(state, &page)
         registries(state, &page)
@@ -157,6 +158,15 @@ enum Metrics {
         page.counter("meshd_tcp_resets_total", "Ended by a reset.", sum(\.resets))
         page.counter("meshd_tcp_received_bytes_total", "Bytes from clients.", sum(\.bytesFromClients))
         page.counter("meshd_tcp_sent_bytes_total", "Bytes to clients.", sum(\.bytesToClients))
+    }
+
+    private static func proxies(_ all: [ProxyCounters], _ page: inout MetricsText) {
+        page.counter(
+            "meshd_proxy_headers_total", "PROXY headers taken from trusted peers.",
+            Double(all.reduce(0) { $0 + $1.headers }))
+        page.counter(
+            "meshd_proxy_headers_refused_total", "Connections closed for a broken or late PROXY header.",
+            Double(all.reduce(0) { $0 + $1.refused }))
     }
 
     private static func workers(_ reports: [WorkerReport], _ page: inout MetricsText) {

@@ -79,6 +79,7 @@ enum StatusPage {
                 ("weight", .int(state.control.compiler.shares.inForce[name] ?? spec.weight)),
                 ("sticky", .bool(spec.isSticky)),
                 ("prefer", .optional(spec.preference?.place.rawValue)),
+                ("proxyProtocol", spec.proxyVersion.map { .int(Int($0.rawValue)) } ?? .null),
                 ("slowStartSeconds", .double(spec.slowStartSeconds)),
                 ("scale", spec.scale.map { .int($0) } ?? .null),
                 ("instances", .array(record.entry.instances.map { instance($0, state, inFlight) })),
@@ -136,6 +137,7 @@ enum StatusPage {
             text += ", prefers \(preference.place.rawValue), spills below \(preference.spillBelowPercent) %"
         }
         if spec.isSticky { text += ", sticky by cookie" }
+        if let version = spec.proxyVersion { text += ", PROXY v\(version.rawValue)" }
         if spec.slowStartSeconds > 0 { text += ", slow start \(spec.slowStartSeconds) s" }
         return text
     }

@@ -58,6 +58,13 @@ extension Node {
         return options
     }
 
+    func proxyTrust() -> ProxyTrust {
+        ProxyTrust(
+            networks: settings.proxyProtocolFrom,
+            kinds: Set(settings.proxyProtocolOn.compactMap(ListenerPlan.Kind.init(rawValue:))),
+            timeoutNanoseconds: nanoseconds(settings.headTimeoutSeconds))
+    }
+
     func accessLogFormat() -> L7Router.AccessLog.Format {
         switch settings.accessLogFormat {
         case .json: .json

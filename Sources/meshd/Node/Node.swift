@@ -216,6 +216,7 @@ final class Node {
         for (index, inbox) in inboxes.enumerated() {
             let plan = WorkerPlan(
                 index: index, router: routerOptions(), relay: relayOptions(), tls: tlsOptions(),
+                trust: proxyTrust(),
                 accessLog: accessLogPlan(index),
                 bufferLimitBytes: settings.bufferLimitMiB << 20, descriptorShare: share(descriptors),
                 connectionLimit: connectionLimit, vipRange: settings.vipRange, passedSockets: passed.web,

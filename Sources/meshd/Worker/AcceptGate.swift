@@ -12,21 +12,26 @@ final class AcceptGate {
     private let http: HTTPWorker
     private let relay: RelayWorker
     private let tls: TLSFront
+    private let proxies: ProxyGate
     private var isFull = false
     /// The system gave no descriptor, whatever this worker's part is.
     private var isRefused = false
 
-    init(_ plan: WorkerPlan, _ loop: EventLoop, _ http: HTTPWorker, _ relay: RelayWorker, _ tls: TLSFront) {
+    init(
+        _ plan: WorkerPlan, _ loop: EventLoop, _ http: HTTPWorker, _ relay: RelayWorker, _ tls: TLSFront,
+        _ proxies: ProxyGate
+    ) {
         self.plan = plan
         self.loop = loop
         self.http = http
         self.relay = relay
         self.tls = tls
+        self.proxies = proxies
     }
 
     func mayAccept() -> Bool {
         let used = loop.handlerCount - http.streamsOpen
-        let clients = http.connectionsOpen + relay.sessionsOpen + tls.handshakesOpen
+        let clients = http.connectionsOpen + relay.sessionsOpen + tls.handshakesOpen + proxies.waiting
         if isFull {
             guard used < plan.descriptorShare * 15 / 16, clients < max(1, plan.connectionLimit / 16 * 15) else {
                 return false

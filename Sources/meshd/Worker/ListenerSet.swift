@@ -16,6 +16,7 @@ final class ListenerSet {
     private let http: HTTPWorker
     private let relay: RelayWorker
     private let tls: TLSFront
+    private let proxies: ProxyGate
     private let limit: Int
     private let vipRange: IPNetwork
     private let passed: [SocketAddress: Socket]
@@ -25,14 +26,15 @@ final class ListenerSet {
     private var isFinished = false
 
     init(
-        loop: EventLoop, gate: AcceptGate, http: HTTPWorker, relay: RelayWorker, tls: TLSFront, limit: Int,
-        vipRange: IPNetwork, passed: [SocketAddress: Socket], steppedAside: @escaping () -> Void
+        loop: EventLoop, gate: AcceptGate, http: HTTPWorker, relay: RelayWorker, tls: TLSFront, proxies: ProxyGate,
+        limit: Int, vipRange: IPNetwork, passed: [SocketAddress: Socket], steppedAside: @escaping () -> Void
     ) {
         self.loop = loop
         self.gate = gate
         self.http = http
         self.relay = relay
         self.tls = tls
+        self.proxies = proxies
         self.limit = limit
         self.vipRange = vipRange
         self.passed = passed
@@ -87,19 +89,21 @@ final class ListenerSet {
                 plan.address, shared: true, isVirtual: vipRange.contains(plan.address.ip))
         }
         let binding = PortBinding(plan.role, port: plan.address.port)
+        let serve: ProxyGate.Serve = { [http, relay, tls] socket, origin in
+            if binding.isRelay {
+                relay.serve(socket, origin, binding)
+            } else if binding.isSecure {
+                tls.serve(socket, origin, binding)
+            } else {
+                http.serve(socket, origin, binding)
+            }
+        }
         let listener = try TCPListener(
             socket, on: loop, isSharedSocket: passed != nil, steppedAside: steppedAside, mayAccept: gate.mayAccept,
             refused: gate.refused,
-            accepted: { [gate, http, relay, tls] socket, peer in
+            accepted: { [gate, proxies, kind = plan.kind] socket, peer in
                 gate.accepted()
-                let peer = peer ?? SocketAddress(.anyV4, 0)
-                if binding.isRelay {
-                    relay.serve(socket, peer, binding)
-                } else if binding.isSecure {
-                    tls.serve(socket, peer, binding)
-                } else {
-                    http.serve(socket, peer, binding)
-                }
+                proxies.admit(socket, peer ?? SocketAddress(.anyV4, 0), kind, serve)
             })
         return Open(listener: listener, binding: binding)
     }

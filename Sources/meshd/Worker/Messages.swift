@@ -52,6 +52,7 @@ struct WorkerReport: Sendable {
     let http: RouterCounters
     let relay: RelayCounters
     let tls: TLSCounters
+    let proxy: ProxyCounters
     let inFlight: [Int32: Int]
     let turns: UInt64
     let bufferBytes: Int

@@ -18,6 +18,7 @@ struct WorkerPlan: Sendable {
     let router: RouterOptions
     let relay: RelayOptions
     let tls: TLSFrontOptions
+    let trust: ProxyTrust
     let accessLog: AccessLogPlan?
     let bufferLimitBytes: Int
     /// Descriptors this worker may use before it stops accepting.
@@ -42,6 +43,7 @@ final class Worker {
     private let http: HTTPWorker
     private let relay: RelayWorker
     private let tls: TLSFront
+    private let proxies: ProxyGate
     private let accessLog: AccessLog?
     private let listeners: ListenerSet
     private let dials: DialWatch
@@ -59,13 +61,15 @@ final class Worker {
             dialed: dials.dialed)
         relay = RelayWorker(loop: loop, balancer: balancer, options: plan.relay, dialed: dials.dialed)
         tls = TLSFront(loop: loop, http: http, options: plan.tls)
-        tls.relay = { [relay] socket, peer, pool, handler, sawPeerClose in
-            relay.serve(socket, peer, pool: pool, replacing: handler, sawPeerClose: sawPeerClose)
+        tls.relay = { [relay] socket, origin, pool, handler, sawPeerClose in
+            relay.serve(socket, origin, pool: pool, replacing: handler, sawPeerClose: sawPeerClose)
         }
-        let gate = AcceptGate(plan, loop, http, relay, tls)
+        proxies = ProxyGate(loop, plan.trust)
+        let gate = AcceptGate(plan, loop, http, relay, tls, proxies)
         // The other half is for connections.
         listeners = ListenerSet(
-            loop: loop, gate: gate, http: http, relay: relay, tls: tls, limit: plan.descriptorShare / 2,
+            loop: loop, gate: gate, http: http, relay: relay, tls: tls, proxies: proxies,
+            limit: plan.descriptorShare / 2,
             vipRange: plan.vipRange, passed: plan.passedSockets,
             steppedAside: { plan.control.post(.steppedAside(worker: plan.index)) })
         try plan.inbox.open(on: loop) { [unowned self] in receive($0) }
@@ -102,16 +106,17 @@ final class Worker {
             .report(
                 WorkerReport(
                     worker: plan.index, ticket: ticket, http: http.counted(), relay: relay.counted(),
-                    tls: tls.counted(), inFlight: Dictionary(inFlight, uniquingKeysWith: +),
-                    turns: loop.turns, bufferBytes: loop.buffers.leasedBytes, handlers: loop.handlerCount)))
+                    tls: tls.counted(), proxy: proxies.counters,
+                    inFlight: Dictionary(inFlight, uniquingKeysWith: +), turns: loop.turns,
+                    bufferBytes: loop.buffers.leasedBytes, handlers: loop.handlerCount)))
     }
 
     private func drain() {
         listeners.finish()
         let control = plan.control
         let index = plan.index
-        tls.drain { [http, relay] in
-            http.drain { relay.drain { control.post(.drained(worker: index)) } }
+        proxies.drain { [tls, http, relay] in
+            tls.drain { http.drain { relay.drain { control.post(.drained(worker: index)) } } }
         }
     }
 

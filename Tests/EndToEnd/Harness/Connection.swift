@@ -20,8 +20,11 @@ final class Connection {
     }
 
     /// Connects to an IPv4 or IPv6 address.
+    ///
+    /// - Parameter source: an own address to connect from.
     static func open(
-        _ port: UInt16, _ address: String = "127.0.0.1", deadline: Double = 10, receiveBuffer: Int32? = nil
+        _ port: UInt16, _ address: String = "127.0.0.1", from source: String? = nil, deadline: Double = 10,
+        receiveBuffer: Int32? = nil
     ) throws -> Connection {
         let family = address.contains(":") ? AF_INET6 : AF_INET
         let fd = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -29,6 +32,7 @@ final class Connection {
         let connection = Connection(adopting: fd, deadline: deadline)
         if let receiveBuffer { setOption(fd, SOL_SOCKET, SO_RCVBUF, receiveBuffer) }
         setOption(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        if let source, withAddress(source, 0, { bind(fd, $0, $1) }) != 0 { throw Failure("bind: errno \(errno)") }
         let result = withAddress(address, port) { connect(fd, $0, $1) }
         guard result == 0 else { throw Failure("connect to \(address):\(port): errno \(errno)") }
         return connection
