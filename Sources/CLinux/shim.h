@@ -73,6 +73,28 @@ static inline int meshd_affinity(void) {
     return count;
 }
 
+// Several datagrams in one call; the kernel's struct mmsghdr.
+struct meshd_mmsghdr {
+    struct msghdr header;
+    unsigned int length;
+};
+
+static inline int meshd_recvmmsg(int fd, struct meshd_mmsghdr *messages, unsigned count) {
+    long result;
+    do {
+        result = syscall(SYS_recvmmsg, fd, messages, count, MSG_DONTWAIT, 0);
+    } while (result < 0 && errno == EINTR);
+    return (int)(result < 0 ? -errno : result);
+}
+
+static inline int meshd_sendmmsg(int fd, struct meshd_mmsghdr *messages, unsigned count) {
+    long result;
+    do {
+        result = syscall(SYS_sendmmsg, fd, messages, count, MSG_NOSIGNAL);
+    } while (result < 0 && errno == EINTR);
+    return (int)(result < 0 ? -errno : result);
+}
+
 static inline int meshd_ignore_sigpipe(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -1 : 0; }
 
 #endif

@@ -49,6 +49,8 @@ public struct Settings: Sendable, Equatable {
     public var upstreamIdleTimeoutSeconds = 30.0
     /// A relayed TCP session without a byte either way; 0: no limit.
     public var tcpIdleTimeoutSeconds = 0.0
+    /// A UDP flow without a datagram either way.
+    public var udpIdleTimeoutSeconds = 30.0
     /// An upgraded connection (WebSocket) without a byte either way; 0: no limit.
     public var tunnelIdleTimeoutSeconds = 3_600.0
 
@@ -73,6 +75,8 @@ public struct Settings: Sendable, Equatable {
     public var http2ResetsPerSecond = 100
     /// Frames without content a second on one HTTP/2 connection; 0: no limit.
     public var http2ControlFramesPerSecond = 1_000
+    /// UDP flows of the node.
+    public var maxUDPFlows = 65_536
     /// Per worker, in MiB.
     public var bufferLimitMiB = 512
 

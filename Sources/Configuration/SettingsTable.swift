@@ -139,6 +139,9 @@ enum SettingsTable {
                 "tcp-idle-timeout-seconds", .seconds(\.tcpIdleTimeoutSeconds, 0...604_800), unit: "s",
                 "Of a relayed TCP session without a byte either way; 0: none."),
             Setting(
+                "udp-idle-timeout-seconds", .seconds(\.udpIdleTimeoutSeconds, 0.1...86_400), unit: "s",
+                "Of a UDP flow without a datagram either way."),
+            Setting(
                 "tunnel-idle-timeout-seconds", .seconds(\.tunnelIdleTimeoutSeconds, 0...604_800), unit: "s",
                 "Of an idle upgraded connection (WebSocket); 0: none."),
         ]
@@ -159,6 +162,9 @@ enum SettingsTable {
             Setting(
                 "max-connections", .integer(\.maxConnections, 0...10_000_000),
                 "Most client connections of the node; 0: from the descriptor limit."),
+            Setting(
+                "max-udp-flows", .integer(\.maxUDPFlows, 1...10_000_000),
+                "Most UDP flows of the node, within a quarter of the descriptors."),
             Setting(
                 "buffer-limit-mib", .integer(\.bufferLimitMiB, 1...65_536), unit: "MiB",
                 "Most that one worker's connections hold in buffers."),

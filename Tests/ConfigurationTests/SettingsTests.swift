@@ -48,6 +48,7 @@ import Testing
         ("access-log-format", "combined"), ("grace-seconds", "1.5"),
         ("head-timeout-seconds", "1"), ("body-timeout-seconds", "2"), ("connect-timeout-seconds", "0.25"),
         ("response-timeout-seconds", "4"), ("idle-timeout-seconds", "5"), ("upstream-idle-timeout-seconds", "6"),
+        ("udp-idle-timeout-seconds", "9"), ("max-udp-flows", "99"),
         ("registry-empty-hold-seconds", "9"), ("tcp-idle-timeout-seconds", "7"), ("tunnel-idle-timeout-seconds", "8"),
         ("max-head-bytes", "2048"), ("max-headers", "64"), ("retries", "0"),
         ("dial-attempts", "1"), ("serve-local-names", "true"), ("unknown-host-status", "503"),
@@ -79,6 +80,8 @@ import Testing
         var settings = Settings(node: "n1", workers: 4, hasIPv6: false)
         settings.registries = ["file:a.yaml"]
         settings.zone = "east"
+        settings.udpIdleTimeoutSeconds = 9
+        settings.maxUDPFlows = 99
         settings.proxyProtocolFrom = [IPNetwork("10.0.0.0/8")].compactMap { $0 }
         settings.proxyProtocolOn = ["vip"]
         settings.http = SocketAddress("127.0.0.1:8080")

@@ -27,6 +27,7 @@ private struct Meaning: Equatable {
             case .web, .secureWeb: listeners.insert("\(plan.address) web \(plan.owner)")
             case .http(let pool): listeners.insert("\(plan.address) http \(names[pool]!) \(plan.owner)")
             case .relay(let pool): listeners.insert("\(plan.address) relay \(names[pool]!) \(plan.owner)")
+            case .datagrams(let pool): listeners.insert("\(plan.address) udp \(names[pool]!) \(plan.owner)")
             }
         }
         zone = snapshot.zone
@@ -42,7 +43,10 @@ private struct Meaning: Equatable {
         }
         let published = (0..<random.below(2)).map { _ in
             // 0: chosen by the mesh.
-            PublishedPort(port: [8000, 8001, 0][random.below(3)], containerPort: UInt16(80 + random.below(3)))
+            let port: UInt16 = [8000, 8001, 0][random.below(3)]
+            let containerPort = UInt16(80 + random.below(3))
+            return PublishedPort(
+                port: port, containerPort: containerPort, transport: containerPort == 82 ? .udp : .tcp)
         }
         return ServiceSpec(
             name: name, aliases: random.once(in: 2) ? ["alias\(random.below(3)).local"] : [], routes: routes,

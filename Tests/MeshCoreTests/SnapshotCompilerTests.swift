@@ -166,13 +166,50 @@ import Testing
         mesh.add(spec, addresses: "10.0.0.1")
         let listeners = mesh.compile().listeners
         let vip = mesh.compiler.assignedVIPs["web"]!
-        let roles = Dictionary(uniqueKeysWithValues: listeners.map { ($0.address.description, $0.role) })
+        let roles = Dictionary(
+            uniqueKeysWithValues: listeners.map { ("\($0.key.transport) \($0.address)", $0.role) })
         #expect(
             roles == [
-                "\(vip):80": .relay(pool: mesh.pool("web")), "\(vip):3306": .http(pool: mesh.pool("web", 3306)),
-                "\(vip):53": .relay(pool: mesh.pool("web", 53)), "0.0.0.0:8080": .relay(pool: mesh.pool("web")),
-                "127.0.0.9:8081": .http(pool: mesh.pool("web")),
+                "tcp \(vip):80": .relay(pool: mesh.pool("web")),
+                "tcp \(vip):3306": .http(pool: mesh.pool("web", 3306)),
+                "udp \(vip):53": .datagrams(pool: mesh.pool("web", 53)),
+                "udp 0.0.0.0:53": .datagrams(pool: mesh.pool("web", 53)),
+                "tcp 0.0.0.0:8080": .relay(pool: mesh.pool("web")),
+                "tcp 127.0.0.9:8081": .http(pool: mesh.pool("web")),
             ])
+    }
+
+    @Test func transportsHaveTheirPortsApart() {
+        var spec = ServiceSpec(name: "dns", containerPorts: [53], udpPorts: [53])
+        spec.publishedPorts = [.tcp, .udp].map { PublishedPort(port: 53, containerPort: 53, transport: $0) }
+        var mesh = MeshFixture()
+        mesh.add(spec, addresses: "10.0.0.1")
+        #expect(mesh.compile().listeners.count == 4)
+        #expect(mesh.compiler.problems.isEmpty)
+        #expect(mesh.compiler.records["dns"]?.pools.count == 1, "one pool: an instance is reached at one address")
+    }
+
+    @Test func healthyInstancesKeepTheirFlows() {
+        var mesh = MeshFixture()
+        mesh.add(ServiceSpec(name: "web", containerPorts: [80]), addresses: "10.0.0.1", "10.0.0.2")
+        mesh.compile()
+        let balancer = Balancer(seed: 1)
+        let endpoints = mesh.endpoints("web")
+        func keeps() -> [Bool] {
+            balancer.install(mesh.compile())
+            return endpoints.map(balancer.mayKeepFlows)
+        }
+        #expect(keeps() == [true, true])
+        let before = mesh.snapshot.flowKeepers
+        mesh.add("web", "10.0.0.1", isDraining: true)
+        #expect(keeps() == [true, true], "drained")
+        #expect(mesh.snapshot.flowKeepers === before, "no news for flows")
+        mesh.set("web", "10.0.0.2", .ejected)
+        #expect(keeps() == [true, false])
+        mesh.set("web", "10.0.0.2", .healthy)
+        #expect(keeps() == [true, true])
+        mesh.apply(.removeInstance(InstanceKey(service: "web", id: "10.0.0.2")))
+        #expect(keeps() == [true, false])
     }
 
     @Test func listenerClashesAreNamed() {

@@ -224,6 +224,11 @@ public final class Balancer {
         current.incarnations[Int(endpoint.id)] == endpoint.incarnation
     }
 
+    /// Whether a flow may stay on the endpoint: it is healthy, also when it is drained and not picked any more.
+    public func mayKeepFlows(_ endpoint: Endpoint) -> Bool {
+        isAlive(endpoint) && current.flowKeepers[Int(endpoint.id)] == endpoint.incarnation
+    }
+
     // MARK: - In flight
 
     public func inFlight(_ endpoint: Endpoint) -> Int {

@@ -12,6 +12,8 @@ public struct ServiceSpec: Hashable, Sendable {
     public var publishedPorts: [PublishedPort]
     /// Container ports known from labels, `ports` and `expose`; each is served on the VIP.
     public var containerPorts: [UInt16]
+    /// Container ports reached over UDP, each served on the VIP.
+    public var udpPorts: [UInt16]
     /// `mesh.vip.<port>.protocol`: overrides which layer serves a VIP port.
     public var vipProtocols: [UInt16: PortProtocol]
     public var policy: BalancePolicy
@@ -43,13 +45,14 @@ public struct ServiceSpec: Hashable, Sendable {
         containerPorts: [UInt16] = [], vipProtocols: [UInt16: PortProtocol] = [:],
         policy: BalancePolicy = .roundRobin, probe: ProbeSpec? = nil, scale: Int? = nil, weight: Int = 100,
         isSticky: Bool = false, vip: IPAddress? = nil, preference: LocalityPreference? = nil,
-        slowStartSeconds: Double = 0, proxyVersion: ProxyVersion? = nil
+        slowStartSeconds: Double = 0, proxyVersion: ProxyVersion? = nil, udpPorts: [UInt16] = []
     ) {
         self.name = name
         self.aliases = aliases
         self.routes = routes
         self.publishedPorts = publishedPorts
         self.containerPorts = containerPorts
+        self.udpPorts = udpPorts
         self.vipProtocols = vipProtocols
         self.policy = policy
         self.probe = probe

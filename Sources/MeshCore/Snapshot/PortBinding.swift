@@ -20,7 +20,7 @@ public final class PortBinding {
         if case .relay = role { relay = true } else { relay = false }
         switch role {
         case .web, .secureWeb: poolID = -1
-        case .http(let pool), .relay(let pool): poolID = pool
+        case .http(let pool), .relay(let pool), .datagrams(let pool): poolID = pool
         }
     }
 

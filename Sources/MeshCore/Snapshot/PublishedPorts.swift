@@ -93,7 +93,7 @@ struct PublishedPorts {
     ///   - services: in the order of their names.
     ///   - publishAddress: for ports that name no address.
     ///   - fixed: addresses that are not to be had, with their owners.
-    mutating func update(_ services: [Service], publishAddress: IPAddress, fixed: [SocketAddress: String]) {
+    mutating func update(_ services: [Service], publishAddress: IPAddress, fixed: [ListenerKey: String]) {
         let chosen = chooseNumbers(services)
         func resolved(_ service: String, _ port: PublishedPort) -> PublishedPort {
             guard port.isDynamic else { return port }
@@ -132,14 +132,14 @@ struct PublishedPorts {
     }
 
     private func state(
-        _ port: PublishedPort, _ isDynamic: Bool, _ place: Place?, _ service: String, _ fixed: [SocketAddress: String]
+        _ port: PublishedPort, _ isDynamic: Bool, _ place: Place?, _ service: String, _ fixed: [ListenerKey: String]
     ) -> PublishedPortState {
         var clash: String?
         if port.port == 0 {
             let range = PortAllocator.range
             clash = "no port from \(range.lowerBound) to \(range.upperBound) is free"
         } else if let place {
-            if port.transport == .tcp, let owner = fixed[place.address] {
+            if let owner = fixed[ListenerKey(port.transport, place.address)] {
                 clash = "\(place.address) is already taken by \(owner)"
             } else if let holder = holders[place],
                 holder != Claim(service: service, containerPort: port.containerPort)

@@ -13,6 +13,8 @@ public final class Snapshot: Sendable {
     public let pools: PagedTable<Pool>
     /// By endpoint id: the incarnation that lives, 0 where none does.
     public let incarnations: PagedTable<UInt32>
+    /// By endpoint id: the incarnation that may keep its flows, being healthy, drained or not; 0 where none is.
+    public let flowKeepers: PagedTable<UInt32>
     public let listeners: [ListenerPlan]
     public let zone: [ZoneEntry]
     /// Keeps the pools' memory.
@@ -22,14 +24,14 @@ public final class Snapshot: Sendable {
         self.init(
             generation: 0, hosts: HostTable(), serverNames: ServerNameTable(), upstreamTLS: [:],
             pools: PagedTable(fill: .none),
-            incarnations: PagedTable(fill: 0),
+            incarnations: PagedTable(fill: 0), flowKeepers: PagedTable(fill: 0),
             listeners: [], zone: [], storage: [])
     }
 
     init(
         generation: UInt64, hosts: HostTable, serverNames: ServerNameTable, upstreamTLS: [Int32: UpstreamTLS],
         pools: PagedTable<Pool>,
-        incarnations: PagedTable<UInt32>,
+        incarnations: PagedTable<UInt32>, flowKeepers: PagedTable<UInt32>,
         listeners: [ListenerPlan], zone: [ZoneEntry], storage: [PoolStorage]
     ) {
         self.generation = generation
@@ -38,6 +40,7 @@ public final class Snapshot: Sendable {
         self.upstreamTLS = upstreamTLS
         self.pools = pools
         self.incarnations = incarnations
+        self.flowKeepers = flowKeepers
         self.listeners = listeners
         self.zone = zone
         self.storage = storage
@@ -55,6 +58,8 @@ public struct ListenerPlan: Hashable, Sendable {
         case http(pool: Int32)
         /// The port's pool, bytes relayed.
         case relay(pool: Int32)
+        /// The port's pool, datagrams by flow.
+        case datagrams(pool: Int32)
     }
 
     /// What the address is, whatever layer serves it.
@@ -74,6 +79,23 @@ public struct ListenerPlan: Hashable, Sendable {
         self.role = role
         kind = role == .web || role == .secureWeb ? .web : isVIP ? .vip : .published
         self.owner = owner
+    }
+
+    /// What no two listeners can share.
+    public var key: ListenerKey {
+        if case .datagrams = role { return ListenerKey(.udp, address) }
+        return ListenerKey(.tcp, address)
+    }
+}
+
+/// An address of one transport: TCP and UDP have their ports apart.
+public struct ListenerKey: Hashable, Sendable {
+    public let transport: PublishedPort.Transport
+    public let address: SocketAddress
+
+    public init(_ transport: PublishedPort.Transport, _ address: SocketAddress) {
+        self.transport = transport
+        self.address = address
     }
 }
 

@@ -20,14 +20,14 @@ extension SnapshotCompiler {
 
     mutating func compileListeners() -> [ListenerPlan] {
         var plans = options.fixedListeners
-        var owners = Dictionary(plans.map { ($0.address, $0.owner) }, uniquingKeysWith: { first, _ in first })
+        var owners = Dictionary(plans.map { ($0.key, $0.owner) }, uniquingKeysWith: { first, _ in first })
         listenerProblems = []
         let sorted = records.sorted { $0.key < $1.key }
         for plan in sorted.flatMap({ vipPlans($0.key, $0.value) }) {
-            if let owner = owners[plan.address] {
+            if let owner = owners[plan.key] {
                 listenerProblems.append("\(plan.owner): \(plan.address) is already taken by \(owner)")
             } else {
-                owners[plan.address] = plan.owner
+                owners[plan.key] = plan.owner
                 plans.append(plan)
             }
         }
@@ -43,13 +43,22 @@ extension SnapshotCompiler {
     private func vipPlans(_ name: String, _ record: Record) -> [ListenerPlan] {
         guard let vip = record.vip else { return [] }
         let spec = record.entry.spec
-        return record.pools.sorted { $0.key < $1.key }.map { port, pool in
+        let streams = Self.tcpPorts(spec).sorted().compactMap { port -> ListenerPlan? in
+            guard let pool = record.pools[port] else { return nil }
             let hasRoute = spec.routes.contains {
                 $0.containerPort == port && ($0.scheme == .http || $0.scheme == .ws)
             }
             let layer = spec.vipProtocols[port] ?? (hasRoute ? .http : .tcp)
             return plan(SocketAddress(vip, port), layer, pool, "service \(name), VIP port \(port)", isVIP: true)
         }
+        return streams
+            + Self.udpPorts(spec).sorted().compactMap { port in
+                record.pools[port].map { pool in
+                    ListenerPlan(
+                        address: SocketAddress(vip, port), role: .datagrams(pool: pool),
+                        owner: "service \(name), VIP port \(port)/udp", isVIP: true)
+                }
+            }
     }
 
     private mutating func publishedPlans(_ name: String, _ record: Record) -> [ListenerPlan] {
@@ -60,9 +69,12 @@ extension SnapshotCompiler {
             let owner = "service \(name), published port \(number)"
             if let clash = state.clash { listenerProblems.append("\(owner): \(clash)") }
             let pools = published.mode == .host ? record.hostPools : record.pools
-            guard published.transport == .tcp, let address = state.address, let pool = pools[published.containerPort]
-            else { continue }
-            plans.append(plan(address, published.layer, pool, owner))
+            guard let address = state.address, let pool = pools[published.containerPort] else { continue }
+            if published.transport == .udp {
+                plans.append(ListenerPlan(address: address, role: .datagrams(pool: pool), owner: "\(owner)/udp"))
+            } else {
+                plans.append(plan(address, published.layer, pool, owner))
+            }
         }
         return plans
     }

@@ -88,6 +88,7 @@ public struct SnapshotCompiler {
         /// Services whose `tasks` changed.
         var tasks: [String] = []
         var pools: [Int: Pool] = [:]
+        var flowKeepers: [Int: UInt32] = [:]
         var now: UInt64 = 0
     }
 
@@ -144,12 +145,14 @@ public struct SnapshotCompiler {
         let listeners = dirt.listeners || last.generation == 0 ? compileListeners() : last.listeners
         let zone = dirt.zone ? compileZone() : patchZone(dirt.tasks)
         let incarnations = last.incarnations.replacing(endpointIDs.changes)
+        for (id, incarnation) in endpointIDs.changes where incarnation == 0 { dirt.flowKeepers[id] = 0 }
         endpointIDs.changes = [:]
         problems = vipProblems.values.sorted() + nameProblems + routeProblems + listenerProblems
         last = Snapshot(
             generation: last.generation + 1, hosts: hosts, serverNames: serverNames,
             upstreamTLS: upstreamTLS, pools: last.pools.replacing(dirt.pools),
-            incarnations: incarnations, listeners: listeners, zone: zone, storage: Array(storage.values))
+            incarnations: incarnations, flowKeepers: last.flowKeepers.replacing(dirt.flowKeepers),
+            listeners: listeners, zone: zone, storage: Array(storage.values))
         return last
     }
 
@@ -224,7 +227,17 @@ public struct SnapshotCompiler {
 
     /// Every container port that a listener, a route or a probe may ask for.
     private static func ports(_ spec: ServiceSpec) -> Set<UInt16> {
-        Set(spec.containerPorts).union(spec.routes.map(\.containerPort)).union(spec.publishedPorts.map(\.containerPort))
+        tcpPorts(spec).union(udpPorts(spec))
+    }
+
+    static func tcpPorts(_ spec: ServiceSpec) -> Set<UInt16> {
+        let published = spec.publishedPorts.filter { $0.transport == .tcp }
+        return Set(spec.containerPorts).union(spec.routes.map(\.containerPort)).union(published.map(\.containerPort))
+    }
+
+    static func udpPorts(_ spec: ServiceSpec) -> Set<UInt16> {
+        let published = spec.publishedPorts.filter { $0.transport == .udp }
+        return Set(spec.udpPorts).union(published.map(\.containerPort))
     }
 
     private mutating func release(_ pools: inout [UInt16: Int32], _ port: UInt16, _ dirt: inout Dirt) {
@@ -245,12 +258,13 @@ public struct SnapshotCompiler {
         }
     }
 
-    /// The weight that each instance of the service has in its pools now; 0: it may not be picked.
+    /// What each instance of the service is to its pools now.
     private mutating func members(
         _ entry: Catalogue.Entry, _ now: UInt64, _ state: (InstanceKey) -> InstanceState
-    ) -> [Int] {
+    ) -> [Member] {
         let spec = entry.spec
-        let isOpen = entry.instances.map { state($0.key) == .healthy && !$0.isDraining && $0.weight > 0 }
+        let isHealthy = entry.instances.map { state($0.key) == .healthy }
+        let isOpen = zip(entry.instances, isHealthy).map { $1 && !$0.isDraining && $0.weight > 0 }
         var weights = entry.instances.map { spec.policy == .roundRobin ? 1 : $0.weight }
         slowStarts.update(entry, isOpen, now)
         if spec.slowStartSeconds > 0 {
@@ -260,12 +274,20 @@ public struct SnapshotCompiler {
         }
         let isNear = spec.preference.map { $0.chosen(entry.instances, isOpen: isOpen, from: options.locality) }
         for index in weights.indices where !isOpen[index] || isNear?[index] == false { weights[index] = 0 }
-        return weights
+        return zip(weights, isHealthy).map { Member(weight: $0, isHealthy: $1) }
+    }
+
+    private struct Member {
+        /// In the service's pools; 0: it may not be picked.
+        let weight: Int
+        let isHealthy: Bool
     }
 
     /// The same with instances of other nodes left out.
-    private func ownMembers(_ entry: Catalogue.Entry, _ members: [Int]) -> [Int] {
-        zip(entry.instances, members).map { $0.node == options.locality.node ? $1 : 0 }
+    private func ownMembers(_ entry: Catalogue.Entry, _ members: [Member]) -> [Member] {
+        zip(entry.instances, members).map { instance, member in
+            instance.node == options.locality.node ? member : Member(weight: 0, isHealthy: member.isHealthy)
+        }
     }
 
     /// When the weight of an instance in its slow start next changes; `nil` where none is in one.
@@ -276,15 +298,17 @@ public struct SnapshotCompiler {
 
     /// Puts the instances that may be picked into the pool, if they differ from what it holds.
     private mutating func fill(
-        _ pool: Int32, _ port: UInt16, _ entry: Catalogue.Entry, _ members: [Int], _ dirt: inout Dirt
+        _ pool: Int32, _ port: UInt16, _ entry: Catalogue.Entry, _ members: [Member], _ dirt: inout Dirt
     ) {
         var list: [Endpoint] = []
-        for (instance, weight) in zip(entry.instances, members) {
+        for (instance, member) in zip(entry.instances, members) {
             let endpoint = endpointIDs.endpoint(
                 EndpointKey(instance: instance.key, containerPort: port), instance.socketAddress(containerPort: port),
-                weight: weight, session: entry.spec.isSticky ? options.sessionKey.instance(instance.key) : 0,
+                weight: member.weight, session: entry.spec.isSticky ? options.sessionKey.instance(instance.key) : 0,
                 speaks: entry.spec.instanceProtocol)
-            if weight > 0 { list.append(endpoint) }
+            if member.weight > 0 { list.append(endpoint) }
+            let keeper = member.isHealthy ? endpoint.incarnation : 0
+            if last.flowKeepers[Int(endpoint.id)] != keeper { dirt.flowKeepers[Int(endpoint.id)] = keeper }
         }
         let content = PoolContent(
             list: list.map { EndpointID(id: $0.id, incarnation: $0.incarnation, weight: $0.weight) },

@@ -15,6 +15,10 @@ public struct DatagramPath: Hashable, Sendable {
         self.local = local
         self.interface = interface
     }
+
+    init(_ peer: SocketAddress, _ local: (address: IPAddress, interface: UInt32)?) {
+        self.init(peer: peer, local: local?.address, interface: peer.ip.isLinkLocal ? local?.interface ?? 0 : 0)
+    }
 }
 
 /// What `Socket.receiveDatagram` found.
@@ -30,8 +34,12 @@ public enum ReceivedDatagram {
 extension Socket {
     /// A UDP socket bound to `address`. On an unspecified address the kernel is asked to say where each datagram was
     /// sent to (IP_PKTINFO; IPV6_RECVPKTINFO of RFC 3542 section 6.1, which tells of IPv4 in the mapped form).
-    public static func datagramService(_ address: SocketAddress) throws(SystemError) -> Socket {
-        let socket = try datagram(address)
+    ///
+    /// - Parameter shared: SO_REUSEPORT, one socket per worker; the kernel keeps a peer on one of them by hash.
+    public static func datagramService(
+        _ address: SocketAddress, shared: Bool = false, isVirtual: Bool = false
+    ) throws(SystemError) -> Socket {
+        let socket = try datagram(address, shared: shared, isVirtual: isVirtual)
         if address.ip.isUnspecified {
             if address.ip.isV4 {
                 socket.set(Int32(IPPROTO_IP), IP_PKTINFO)
@@ -73,9 +81,7 @@ extension Socket {
         case .failed(let code): return .failed(code)
         case .count(let count):
             guard let peer = SocketAddress(storage) else { return .failed(EAFNOSUPPORT) }
-            let local = control.destination(length: controlLength)
-            let interface = peer.ip.isLinkLocal ? local?.interface ?? 0 : 0
-            let path = DatagramPath(peer: peer, local: local?.address, interface: interface)
+            let path = DatagramPath(peer, control.destination(length: controlLength))
             return .datagram(count: count, path: path, isCut: flags & Int32(MSG_TRUNC) != 0)
         }
     }
@@ -106,7 +112,7 @@ extension Socket {
 }
 
 /// Room for control messages, aligned as the kernel wants them: 16 bytes of header, then the data.
-private struct DatagramControl {
+struct DatagramControl {
     private static let headerLength = MemoryLayout<cmsghdr>.size
     private static let v4Length = 12
     private static let v6Length = 20
@@ -116,18 +122,22 @@ private struct DatagramControl {
     /// The address that a received datagram was sent to, if the first messages within `length` say so.
     func destination(length: Int) -> (address: IPAddress, interface: UInt32)? {
         withUnsafeBytes(of: words) { raw in
-            var offset = 0
-            let end = min(length, raw.count)
-            while offset + Self.headerLength <= end {
-                let header = raw.loadUnaligned(fromByteOffset: offset, as: cmsghdr.self)
-                let size = Int(truncatingIfNeeded: header.cmsg_len)
-                guard size >= Self.headerLength, size <= end - offset else { return nil }
-                let data = UnsafeRawBufferPointer(rebasing: raw[(offset + Self.headerLength)..<(offset + size)])
-                if let found = Self.destination(header, data) { return found }
-                offset += (size + 7) & ~7
-            }
-            return nil
+            Self.destination(UnsafeRawBufferPointer(rebasing: raw[..<min(length, raw.count)]))
         }
+    }
+
+    /// The same of messages that lie elsewhere.
+    static func destination(_ raw: UnsafeRawBufferPointer) -> (address: IPAddress, interface: UInt32)? {
+        var offset = 0
+        while offset + headerLength <= raw.count {
+            let header = raw.loadUnaligned(fromByteOffset: offset, as: cmsghdr.self)
+            let size = Int(truncatingIfNeeded: header.cmsg_len)
+            guard size >= headerLength, size <= raw.count - offset else { return nil }
+            let data = UnsafeRawBufferPointer(rebasing: raw[(offset + headerLength)..<(offset + size)])
+            if let found = destination(header, data) { return found }
+            offset += (size + 7) & ~7
+        }
+        return nil
     }
 
     private static func destination(
@@ -173,5 +183,5 @@ private struct DatagramControl {
 
 extension IPAddress {
     /// fe80::/10, meaningful only together with an interface (RFC 4291 section 2.5.6).
-    fileprivate var isLinkLocal: Bool { high >> 54 == 0xfe80 >> 6 }
+    var isLinkLocal: Bool { high >> 54 == 0xfe80 >> 6 }
 }

@@ -92,10 +92,14 @@ extension Socket {
     }
 
     /// A UDP socket bound to `address`, `::` taking IPv4, too; unbound when `nil` (IPv4).
-    public static func datagram(_ address: SocketAddress?) throws(SystemError) -> Socket {
+    public static func datagram(_ address: SocketAddress?, shared: Bool = false, isVirtual: Bool = false)
+        throws(SystemError) -> Socket
+    {
         let socket = try make(address.map { family($0.ip) } ?? AF_INET, SOCK_DGRAM)
         if let address {
+            if shared { socket.set(SOL_SOCKET, meshd_so_reuseport) }
             socket.restrictFamily(address.ip)
+            if isVirtual { socket.allowVirtual(address.ip) }
             try socket.bind(address)
         }
         return socket

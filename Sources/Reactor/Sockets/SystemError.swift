@@ -42,6 +42,8 @@ public struct SystemError: Error, Hashable, CustomStringConvertible {
     public var isNetworkDown: Bool { code == ENETDOWN }
     /// ENOENT or ENOTDIR.
     public var isMissingFile: Bool { code == ENOENT || code == ENOTDIR }
+    /// The peer's port, host or network said that nobody is there.
+    public var isUnreachable: Bool { [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ECONNRESET].contains(code) }
 
     public var isShortage: Bool { shortage != nil }
 }

@@ -35,10 +35,6 @@ extension ServiceReader {
             guard let entry = parsed else { continue }
             try findings.count(entry.target, item)
             note(entry.target, entry.transport)
-            if entry.transport == .udp {
-                findings.warnOnce(
-                    "udp \(spec.name)", item.problem("UDP ports are not served in this version"))
-            }
             if case .oneOf = entry.published {
                 findings.warn(item.problem("a range onto one container port is not published; name one port, or none"))
             }

@@ -48,5 +48,6 @@ struct ServiceReader {
         if let external = service["external"] { try readExternal(external) }
         if let list = service["x-mesh-instances"] { try readInstances(list) }
         spec.containerPorts = tcpPorts.sorted()
+        spec.udpPorts = udpPorts.sorted()
     }
 }

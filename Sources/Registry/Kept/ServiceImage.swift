@@ -29,6 +29,7 @@ extension ImageWriter {
         put(service.instanceProtocol.rawValue)
         put(service.upstreamTLS) { $0.put($1) }
         put(service.proxyVersion) { $0.put($1.rawValue) }
+        put(all: service.udpPorts) { $0.put($1) }
     }
 
     private mutating func put(_ port: PublishedPort) {
@@ -101,6 +102,7 @@ extension ImageReader {
         service.instanceProtocol = spoken
         service.upstreamTLS = try optional { reader throws(ImageFault) in try reader.upstreamTLS() }
         service.proxyVersion = try optional { reader throws(ImageFault) in try reader.proxyVersion() }
+        service.udpPorts = try all { reader throws(ImageFault) in try reader.port() }
         return service
     }
 

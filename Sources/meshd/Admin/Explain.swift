@@ -142,6 +142,7 @@ enum Explain {
         switch plan.role {
         case .web, .secureWeb: lines.append("listener    \(plan.owner): Host and path choose the service")
         case .http(let pool): lines += serving("exchange by exchange", plan, pool, state)
+        case .datagrams(let pool): lines += serving("datagrams by flow", plan, pool, state)
         case .relay(let pool): lines += serving("bytes relayed", plan, pool, state)
         }
         return lines.joined(separator: "\n") + "\n"

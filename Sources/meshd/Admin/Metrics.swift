@@ -15,6 +15,7 @@ enum Metrics {
         tls(state, &page)
         http2(state.reports.map(\.http.http2), &page)
         relay(state.reports.map(\.relay), &page)
+        datagrams(state.reports.map(\.datagrams), &page)
         proxies(state.reports.map(\.proxy), &page)
         workers(state.reports, &page)
         instances(state, &page)
@@ -158,6 +159,26 @@ enum Metrics {
         page.counter("meshd_tcp_resets_total", "Ended by a reset.", sum(\.resets))
         page.counter("meshd_tcp_received_bytes_total", "Bytes from clients.", sum(\.bytesFromClients))
         page.counter("meshd_tcp_sent_bytes_total", "Bytes to clients.", sum(\.bytesToClients))
+    }
+
+    private static func datagrams(_ all: [DatagramCounters], _ page: inout MetricsText) {
+        func sum(_ field: (DatagramCounters) -> UInt64) -> Double { Double(all.reduce(0) { $0 + field($1) }) }
+        page.counter("meshd_udp_flows_total", "UDP flows begun.", sum(\.flowsBegun))
+        page.gauge("meshd_udp_flows", "UDP flows open.", sum(\.flowsOpen))
+        page.counter("meshd_udp_flows_evicted_total", "Ended at the limit to make room.", sum(\.flowsEvicted))
+        page.counter("meshd_udp_flows_moved_total", "Ended because their instance left.", sum(\.flowsMoved))
+        page.counter(
+            "meshd_udp_flow_failures_total", "Ended because the instance was unreachable.", sum(\.flowFailures))
+        page.counter(
+            "meshd_udp_dropped_datagrams_total", "Datagrams that went nowhere.",
+            [
+                (["cause": "limit"], sum(\.droppedAtLimit)), (["cause": "no_instance"], sum(\.droppedWithoutInstance)),
+                (["cause": "socket"], sum(\.droppedBySocket)),
+            ])
+        page.counter("meshd_udp_received_datagrams_total", "Datagrams from clients.", sum(\.datagramsFromClients))
+        page.counter("meshd_udp_sent_datagrams_total", "Datagrams to clients.", sum(\.datagramsToClients))
+        page.counter("meshd_udp_received_bytes_total", "Bytes from clients.", sum(\.bytesFromClients))
+        page.counter("meshd_udp_sent_bytes_total", "Bytes to clients.", sum(\.bytesToClients))
     }
 
     private static func proxies(_ all: [ProxyCounters], _ page: inout MetricsText) {

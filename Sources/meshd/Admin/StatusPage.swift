@@ -25,6 +25,7 @@ enum StatusPage {
                 ("worker", .int(index)), ("generation", .int(Int(generation))), ("answers", .bool(report != nil)),
                 ("connections", .int(Int(report?.http.connectionsOpen ?? 0))),
                 ("sessions", .int(Int(report?.relay.sessionsOpen ?? 0))),
+                ("flows", .int(Int(report?.datagrams.flowsOpen ?? 0))),
             ])
         }
     }
@@ -112,7 +113,10 @@ enum StatusPage {
     }
 
     private static func cause(_ port: PublishedPortState, _ state: NodeState) -> String? {
-        port.clash ?? port.address.flatMap { state.control.failure(on: $0) }
+        port.clash
+            ?? port.address.flatMap {
+                state.control.failure(on: ListenerKey(port.published.transport, $0))
+            }
     }
 
     private static func text(_ port: PublishedPortState, _ state: NodeState) -> String {

@@ -20,11 +20,11 @@ final class ControlPlane: Handler {
     private(set) var snapshot = Snapshot()
     /// The generation each worker routes by.
     private(set) var installed: [UInt64]
-    private(set) var listenerFailures: [SocketAddress: ListenerFailure] = [:]
+    private(set) var listenerFailures: [ListenerKey: ListenerFailure] = [:]
     private(set) var compileNanoseconds: UInt64 = 0
     private(set) var pausedWorkers: [Int: String] = [:]
-    private var blocked: [SocketAddress: ListenerFailure] = [:]
-    private var checked: Set<SocketAddress> = []
+    private var blocked: [ListenerKey: ListenerFailure] = [:]
+    private var checked: Set<ListenerKey> = []
     /// What each worker could not open at its last install.
     private var workerFailures: [[ListenerFailure]]
     /// Failures that were logged: trying again is no news.
@@ -175,7 +175,7 @@ final class ControlPlane: Handler {
     }
 
     /// Why this node does not listen on an address that it wants; `nil` where it does.
-    func failure(on address: SocketAddress) -> String? { (blocked[address] ?? listenerFailures[address])?.cause }
+    func failure(on key: ListenerKey) -> String? { (blocked[key] ?? listenerFailures[key])?.cause }
 
     private func post() {
         for worker in workers { worker.post(.install(snapshot, blocked: Set(blocked.keys))) }
@@ -184,21 +184,19 @@ final class ControlPlane: Handler {
     /// Finds addresses that other programs listen on: with SO_REUSEPORT a second listener would quietly take half of
     /// their connections.
     private func checkAddresses() {
-        let wanted = Set(snapshot.listeners.map(\.address))
+        let wanted = Set(snapshot.listeners.map(\.key))
         checked.formIntersection(wanted)
         blocked = blocked.filter { wanted.contains($0.key) }
         listenerFailures = listenerFailures.filter { wanted.contains($0.key) }
-        for plan in snapshot.listeners where !checked.contains(plan.address) {
+        for plan in snapshot.listeners where !checked.contains(plan.key) {
             do throws(SystemError) {
-                if !overlapsOwn(plan.address) {
-                    try Socket.checkFree(plan.address, isVirtual: compiler.isVirtual(plan.address.ip))
-                }
-                checked.insert(plan.address)
-                blocked[plan.address] = nil
+                if !overlapsOwn(plan.key) { try checkFree(plan.key) }
+                checked.insert(plan.key)
+                blocked[plan.key] = nil
             } catch {
-                let failure = ListenerFailure(address: plan.address, owner: plan.owner, cause: "\(error)")
-                if blocked[plan.address] == nil { warn(failure) }
-                blocked[plan.address] = failure
+                let failure = ListenerFailure(key: plan.key, owner: plan.owner, cause: "\(error)")
+                if blocked[plan.key] == nil { warn(failure) }
+                blocked[plan.key] = failure
             }
         }
         scheduleListenerRetry()
@@ -206,9 +204,19 @@ final class ControlPlane: Handler {
 
     /// Whether a listener of our own holds the port on an address that covers this one, or that this one covers: then
     /// the check would only find ourselves.
-    private func overlapsOwn(_ address: SocketAddress) -> Bool {
-        checked.contains { own in
-            own.port == address.port && (own.ip.covers(address.ip) || address.ip.covers(own.ip))
+    private func overlapsOwn(_ key: ListenerKey) -> Bool {
+        let address = key.address
+        return checked.contains { own in
+            own.transport == key.transport && own.address.port == address.port
+                && (own.address.ip.covers(address.ip) || address.ip.covers(own.address.ip))
+        }
+    }
+
+    private func checkFree(_ key: ListenerKey) throws(SystemError) {
+        switch key.transport {
+        case .tcp: try Socket.checkFree(key.address, isVirtual: compiler.isVirtual(key.address.ip))
+        case .udp:
+            try Socket.datagram(key.address, isVirtual: compiler.isVirtual(key.address.ip)).close()
         }
     }
 
@@ -239,7 +247,7 @@ final class ControlPlane: Handler {
         installed[worker] = max(installed[worker], generation)
         workerFailures[worker] = failures
         listenerFailures = [:]
-        for failure in workerFailures.joined() { listenerFailures[failure.address] = failure }
+        for failure in workerFailures.joined() { listenerFailures[failure.key] = failure }
         for failure in failures where warned.insert(failure).inserted { warn(failure) }
         scheduleListenerRetry()
         noteReadiness()
@@ -250,7 +258,9 @@ final class ControlPlane: Handler {
     }
 
     /// Addresses that this process already listens on, whoever opened them: they need not be free.
-    func listensAlready(on addresses: some Sequence<SocketAddress>) { checked.formUnion(addresses) }
+    func listensAlready(on addresses: some Sequence<SocketAddress>) {
+        checked.formUnion(addresses.map { ListenerKey(.tcp, $0) })
+    }
 
     private var waitingProblems: [String] {
         let waiting = compiler.wantedVIPs.filter { $0.demanded == nil && $0.preferred == nil }

@@ -58,6 +58,13 @@ extension Node {
         return options
     }
 
+    func datagramOptions() -> DatagramOptions {
+        var options = DatagramOptions()
+        options.idleTimeout = nanoseconds(settings.udpIdleTimeoutSeconds)
+        options.flowLimit = max(1, settings.maxUDPFlows / settings.workers)
+        return options
+    }
+
     func proxyTrust() -> ProxyTrust {
         ProxyTrust(
             networks: settings.proxyProtocolFrom,

@@ -215,7 +215,8 @@ final class Node {
         var threads: [Thread] = []
         for (index, inbox) in inboxes.enumerated() {
             let plan = WorkerPlan(
-                index: index, router: routerOptions(), relay: relayOptions(), tls: tlsOptions(),
+                index: index, router: routerOptions(), relay: relayOptions(), datagrams: datagramOptions(),
+                tls: tlsOptions(),
                 trust: proxyTrust(),
                 accessLog: accessLogPlan(index),
                 bufferLimitBytes: settings.bufferLimitMiB << 20, descriptorShare: share(descriptors),

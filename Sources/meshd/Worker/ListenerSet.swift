@@ -67,12 +67,12 @@ final class ListenerSet {
             do throws(SystemError) {
                 open[plan.address] = try listen(plan)
             } catch {
-                failures.append(ListenerFailure(address: plan.address, owner: plan.owner, cause: "\(error)"))
+                failures.append(ListenerFailure(key: plan.key, owner: plan.owner, cause: "\(error)"))
             }
         }
         if let first = surplus.first {
             let cause = "\(surplus.count) listeners are more than the descriptor limit allows, from this one on"
-            failures.append(ListenerFailure(address: first.address, owner: first.owner, cause: cause))
+            failures.append(ListenerFailure(key: first.key, owner: first.owner, cause: cause))
         }
         // What failed is tried again with the next install.
         if !failures.isEmpty { plans = [] }

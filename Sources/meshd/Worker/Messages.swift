@@ -7,7 +7,7 @@ import Reactor
 /// What the control loop tells a worker.
 enum WorkerMessage: Sendable {
     /// Route by this snapshot; do not listen on the blocked addresses, which other programs hold.
-    case install(Snapshot, blocked: Set<SocketAddress>)
+    case install(Snapshot, blocked: Set<ListenerKey>)
     /// What new TLS handshakes choose from.
     case certificates(TLSCertificateTable)
     case ticketKeys(TLSTicketKeys)
@@ -40,9 +40,11 @@ enum ControlMessage: Sendable {
 }
 
 struct ListenerFailure: Sendable, Hashable {
-    let address: SocketAddress
+    let key: ListenerKey
     let owner: String
     let cause: String
+
+    var address: SocketAddress { key.address }
 }
 
 /// One worker's counters and what it has in flight.
@@ -51,6 +53,7 @@ struct WorkerReport: Sendable {
     let ticket: UInt64
     let http: RouterCounters
     let relay: RelayCounters
+    let datagrams: DatagramCounters
     let tls: TLSCounters
     let proxy: ProxyCounters
     let inFlight: [Int32: Int]

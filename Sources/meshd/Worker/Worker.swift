@@ -17,6 +17,7 @@ struct WorkerPlan: Sendable {
     let index: Int
     let router: RouterOptions
     let relay: RelayOptions
+    let datagrams: DatagramOptions
     let tls: TLSFrontOptions
     let trust: ProxyTrust
     let accessLog: AccessLogPlan?
@@ -42,6 +43,7 @@ final class Worker {
     private let balancer: Balancer
     private let http: HTTPWorker
     private let relay: RelayWorker
+    private let datagrams: DatagramWorker
     private let tls: TLSFront
     private let proxies: ProxyGate
     private let accessLog: AccessLog?
@@ -60,6 +62,11 @@ final class Worker {
             loop: loop, balancer: balancer, options: plan.router, accessLog: accessLog, random: plan.random,
             dialed: dials.dialed)
         relay = RelayWorker(loop: loop, balancer: balancer, options: plan.relay, dialed: dials.dialed)
+        var limits = plan.datagrams
+        // The rest is for connections: floods of flows must not keep them out.
+        limits.flowLimit = min(limits.flowLimit, max(plan.descriptorShare / 4, 1))
+        limits.vipRange = plan.vipRange
+        datagrams = DatagramWorker(loop: loop, balancer: balancer, options: limits, dialed: dials.dialed)
         tls = TLSFront(loop: loop, http: http, options: plan.tls)
         tls.relay = { [relay] socket, origin, pool, handler, sawPeerClose in
             relay.serve(socket, origin, pool: pool, replacing: handler, sawPeerClose: sawPeerClose)
@@ -92,9 +99,13 @@ final class Worker {
         }
     }
 
-    private func install(_ snapshot: Snapshot, _ blocked: Set<SocketAddress>) {
+    private func install(_ snapshot: Snapshot, _ blocked: Set<ListenerKey>) {
         balancer.install(snapshot)
-        let failures = listeners.install(snapshot.listeners.filter { !blocked.contains($0.address) })
+        let wanted = snapshot.listeners.filter { !blocked.contains($0.key) }
+        var failures = listeners.install(wanted.filter { $0.key.transport == .tcp })
+        failures += datagrams.install(wanted.filter { $0.key.transport == .udp }).map { plan, error in
+            ListenerFailure(key: plan.key, owner: plan.owner, cause: "\(error)")
+        }
         http.snapshotChanged()
         dials.forgetGone(snapshot)
         plan.control.post(.installed(worker: plan.index, generation: snapshot.generation, failures: failures))
@@ -106,7 +117,7 @@ final class Worker {
             .report(
                 WorkerReport(
                     worker: plan.index, ticket: ticket, http: http.counted(), relay: relay.counted(),
-                    tls: tls.counted(), proxy: proxies.counters,
+                    datagrams: datagrams.counted(), tls: tls.counted(), proxy: proxies.counters,
                     inFlight: Dictionary(inFlight, uniquingKeysWith: +), turns: loop.turns,
                     bufferBytes: loop.buffers.leasedBytes, handlers: loop.handlerCount)))
     }
@@ -115,8 +126,8 @@ final class Worker {
         listeners.finish()
         let control = plan.control
         let index = plan.index
-        proxies.drain { [tls, http, relay] in
-            tls.drain { http.drain { relay.drain { control.post(.drained(worker: index)) } } }
+        proxies.drain { [tls, http, relay, datagrams] in
+            tls.drain { http.drain { relay.drain { datagrams.drain { control.post(.drained(worker: index)) } } } }
         }
     }
 
@@ -125,6 +136,7 @@ final class Worker {
         tls.closeAll()
         http.closeAll()
         relay.closeAll()
+        datagrams.closeAll()
         accessLog?.flush()
         loop.stop()
     }

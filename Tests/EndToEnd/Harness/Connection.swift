@@ -38,6 +38,20 @@ final class Connection {
         return connection
     }
 
+    /// A UDP socket that hears nobody but this address.
+    static func openDatagrams(
+        _ port: UInt16, _ address: String = "127.0.0.1", from source: String? = nil, deadline: Double = 10
+    ) throws -> Connection {
+        let family = address.contains(":") ? AF_INET6 : AF_INET
+        let fd = socket(family, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard fd >= 0 else { throw Failure("socket: errno \(errno)") }
+        let connection = Connection(adopting: fd, deadline: deadline)
+        if let source, withAddress(source, 0, { bind(fd, $0, $1) }) != 0 { throw Failure("bind: errno \(errno)") }
+        let result = withAddress(address, port) { connect(fd, $0, $1) }
+        guard result == 0 else { throw Failure("connect to \(address):\(port): errno \(errno)") }
+        return connection
+    }
+
     func setDeadline(_ seconds: Double) {
         let whole = Int(seconds)
         var time = timeval(tv_sec: whole, tv_usec: Int((seconds - Double(whole)) * 1e6))
