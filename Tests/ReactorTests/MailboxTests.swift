@@ -5,8 +5,8 @@ import Testing
 @Suite struct MailboxTests {
     @Test func messagesOfAThreadKeepTheirOrder() throws {
         let loop = try EventLoop()
-        let box = try Mailbox<(Int, Int)>()
         let (threads, messages) = (4, 5_000)
+        let box = try Mailbox<(Int, Int)>(limit: threads * messages)
         var received = [[Int]](repeating: [], count: threads)
         var left = threads * messages
         try box.open(on: loop) { thread, number in
@@ -39,6 +39,41 @@ import Testing
         }
         loop.runGuarded()
         #expect(received == [0, 1, 2, 9])
+    }
+
+    @Test func aFullOneKeepsTheNewestWordOnEachSubject() throws {
+        let loop = try EventLoop()
+        let box = try Mailbox<(subject: Int?, number: Int)>(limit: 4) { $0.subject }
+        for number in 0..<4 { box.post((number == 1 ? 7 : nil, number)) }
+        #expect(box.dropped == 0)
+        box.post((nil, 4))
+        box.post((7, 5))
+        box.post((8, 6))
+        box.post((8, 7))
+        box.post((nil, 8))
+        #expect(box.dropped == 2, "those without a subject")
+        var received: [Int] = []
+        try box.open(on: loop) { message in
+            received.append(message.number)
+            if message.number == 7 { loop.stop() }
+        }
+        loop.runGuarded()
+        #expect(received == [0, 2, 3, 5, 7])
+    }
+
+    @Test func aFullOneTakesMessagesAgainWhenItWasRead() throws {
+        let loop = try EventLoop()
+        let box = try Mailbox<Int>(limit: 2)
+        for number in 0..<3 { box.post(number) }
+        var received: [Int] = []
+        try box.open(on: loop) { number in
+            received.append(number)
+            if number == 1 { box.post(9) }
+            if number == 9 { loop.stop() }
+        }
+        loop.runGuarded()
+        #expect(received == [0, 1, 9])
+        #expect(box.dropped == 1)
     }
 
     @Test func loopsAnswerEachOther() throws {

@@ -56,6 +56,9 @@ enum Metrics {
         page.gauge(
             "meshd_accept_paused_workers", "Workers that accept no connections, being out of descriptors.",
             Double(state.control.pausedWorkers.count))
+        page.counter(
+            "meshd_thread_messages_dropped_total", "Messages between threads lost because a loop did not read them.",
+            Double(state.messagesDropped))
         page.gauge("meshd_probes_waiting", "Probes that wait for others to end.", Double(probes.waiting))
         page.counter(
             "meshd_probes_not_made_total", "Probes without a verdict, for want of descriptors, ports or buffers.",

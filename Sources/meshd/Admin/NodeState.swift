@@ -36,6 +36,8 @@ struct NodeState {
     let reports: [WorkerReport]
     let dns: AliasDNSCounters?
     let accessLog: LogWriter.Counts?
+    /// Messages between threads that were lost because a loop did not read them.
+    let messagesDropped: UInt64
     /// What a request that no route takes is answered.
     let unknownHostStatus: Int
     /// Certificates in force with the second (since 1970) in which each ends.

@@ -103,7 +103,7 @@ private final class KeptWriter {
     private var thread: WorkerThread?
 
     init(_ results: Mailbox<Failure>) throws(SystemError) {
-        let orders = try Mailbox<Order?>()
+        let orders = try Mailbox<Order?> { $0?.path.hashValue ?? 0 }
         self.orders = orders
         thread = try WorkerThread(name: "meshd-keeper") {
             guard let loop = try? EventLoop() else { return }

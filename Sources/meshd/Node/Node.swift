@@ -16,6 +16,7 @@ final class Node {
     let control: ControlPlane
     private let reports: Reports
     private let inboxes: [Mailbox<WorkerMessage>]
+    private var controlInbox: Mailbox<ControlMessage>?
     var sources: [any CatalogueSource] = []
     /// The registry that the nodes agree on VIPs in: the first that is etcd.
     var vipRegistry: EtcdSource?
@@ -47,7 +48,7 @@ final class Node {
         self.loop = loop
         started = loop.nowNanoseconds
         let urls = try settings.registries.map { try RegistryURL($0) }
-        inboxes = try (0..<settings.workers).map { _ in try Mailbox<WorkerMessage>() }
+        inboxes = try (0..<settings.workers).map { _ in try Mailbox<WorkerMessage> { $0.subject } }
         reports = Reports(loop, inboxes)
         instanceTLS = InstanceTLSKeeper(on: loop, folder: settings.tls.certificates, workers: inboxes)
         state = try settings.stateDirectory.map { path in
@@ -198,8 +199,13 @@ final class Node {
                     uptimeNanoseconds: loop.nowNanoseconds &- started, control: control, sources: sourceStatus,
                     keepFailures: kept?.failures ?? 0, reports: reports, dns: dns?.counters,
                     accessLog: logWriter?.counts,
+                    messagesDropped: messagesDropped,
                     unknownHostStatus: settings.unknownHostStatus, certificates: certificates?.expiries ?? []))
         }
+    }
+
+    private var messagesDropped: UInt64 {
+        inboxes.reduce(controlInbox?.dropped ?? 0) { $0 &+ $1.dropped }
     }
 
     // MARK: - Workers
@@ -207,7 +213,8 @@ final class Node {
     /// Starts the workers, hands them the first snapshot, and calls `stopped` when they have all ended.
     func start() throws {
         route = try VIPRoute(settings.vipRange)
-        let mailbox = try Mailbox<ControlMessage>()
+        let mailbox = try Mailbox<ControlMessage> { $0.subject }
+        controlInbox = mailbox
         try mailbox.open(on: loop) { [unowned self] in receive($0) }
         let descriptors = DescriptorLimit.raise()
         let seed = WallClock.nowNanoseconds()

@@ -23,6 +23,21 @@ enum WorkerMessage: Sendable {
     case drain
     /// Close what is left and end.
     case stop
+
+    /// A newer message on the same subject makes an older one that still waits pointless.
+    var subject: Int? {
+        switch self {
+        case .install: 0
+        case .certificates: 1
+        case .ticketKeys: 2
+        case .instanceTLS: 3
+        case .sign: 4
+        case .lookAtPassedSockets: 5
+        case .drain: 6
+        case .stop: 7
+        case .report, .watchDials: nil
+        }
+    }
 }
 
 /// What a worker tells the control loop.
@@ -37,6 +52,18 @@ enum ControlMessage: Sendable {
     /// This worker, being full, leaves passed sockets to the others for a while.
     case steppedAside(worker: Int)
     case drained(worker: Int)
+
+    /// A newer message on the same subject makes an older one that still waits pointless.
+    var subject: Int? {
+        switch self {
+        case .installed(let worker, _, _): worker * 8
+        case .signOfLife(let worker, _): worker * 8 + 1
+        case .acceptPaused(let worker, _), .acceptResumed(let worker): worker * 8 + 2
+        case .steppedAside(let worker): worker * 8 + 3
+        case .drained(let worker): worker * 8 + 4
+        case .report, .dialFailed, .dialSucceeded: nil
+        }
+    }
 }
 
 struct ListenerFailure: Sendable, Hashable {
