@@ -68,6 +68,7 @@ struct Direction {
     private mutating func flush(to sink: RelayEnd) -> Int? {
         var sent = 0
         while sink.isWritable, start < end, let buffer {
+            sink.willSend()
             switch sink.socket.send(buffer.base + start, end - start, more: sourceEnded) {
             case .count(let count):
                 if count < end - start { sink.isWritable = false }
@@ -78,6 +79,7 @@ struct Direction {
             }
         }
         while sink.isWritable, inPipe > 0, let pipe {
+            sink.willSend()
             switch Socket.splice(from: pipe.readEnd, to: sink.socket.descriptor, inPipe) {
             case .count(let count):
                 inPipe -= count

@@ -15,9 +15,26 @@ final class RelayEnd: Handler {
     /// Urgent data has come: a short read does not say that the kernel has no more.
     var sawUrgent = false
 
-    init(_ socket: Socket, isConnected: Bool) {
+    /// Sends so far, as far as they matter: a dialled socket is told of no delay before the second one.
+    private var sends: UInt8
+
+    init(accepted socket: Socket) {
         self.socket = socket
-        isWritable = isConnected
+        isWritable = true
+        sends = 2
+    }
+
+    init(dialled socket: Socket) {
+        self.socket = socket
+        isWritable = false
+        sends = 0
+    }
+
+    @inline(__always)
+    func willSend() {
+        guard sends < 2 else { return }
+        sends += 1
+        if sends == 2 { socket.setNoDelay() }
     }
 
     /// Takes over where bytes are waiting for which no event will come any more.

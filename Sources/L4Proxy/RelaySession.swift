@@ -26,7 +26,7 @@ final class RelaySession {
         self.worker = worker
         self.pool = pool
         self.origin = origin
-        client = RelayEnd(socket, isConnected: true)
+        client = RelayEnd(accepted: socket)
         client.session = .passUnretained(self)
         worker.insert(self)
         // The session keeps itself until it is closed: its ends and the worker's list only point at it.
@@ -59,7 +59,7 @@ final class RelaySession {
         endpoint = picked
         worker.balancer.began(picked)
         do {
-            let end = RelayEnd(try Socket.dial(picked.address), isConnected: false)
+            let end = RelayEnd(dialled: try Socket.dial(picked.address, noDelay: false))
             end.session = .passUnretained(self)
             instance = end
             try worker.loop.attach(end, end.socket)

@@ -114,9 +114,12 @@ extension Socket {
 
     /// Begins a TCP connection; writability says it is decided, `takeError` how. Keepalive is for `keepAlive` to set,
     /// once the connection has lived long enough to need it.
-    public static func dial(_ address: SocketAddress) throws(SystemError) -> Socket {
+    ///
+    /// - Parameter noDelay: from the start; otherwise it is for `setNoDelay` before the second send: nothing delays the
+    ///   first one, and a connection that needs no more has saved a call.
+    public static func dial(_ address: SocketAddress, noDelay: Bool = true) throws(SystemError) -> Socket {
         let socket = try make(family(address.ip), SOCK_STREAM)
-        socket.set(Int32(IPPROTO_TCP), TCP_NODELAY)
+        if noDelay { socket.setNoDelay() }
         try socket.connect(address)
         return socket
     }

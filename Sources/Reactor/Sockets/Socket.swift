@@ -91,6 +91,9 @@ public struct Socket: Sendable {
 
     public func shutdownWrite() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
+    /// Small sends do not wait for earlier ones to be acknowledged (RFC 9293, 3.7.4).
+    public func setNoDelay() { set(Int32(IPPROTO_TCP), TCP_NODELAY) }
+
     /// Has the kernel ask a silent peer whether it still lives.
     public func keepAlive() { set(SOL_SOCKET, SO_KEEPALIVE) }
 
