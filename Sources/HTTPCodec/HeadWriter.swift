@@ -53,10 +53,21 @@ extension HeadWriter {
     /// Lower case hexadecimal digits of `value`, all sixteen or the last `digits` of them.
     public mutating func append(hex value: UInt64, digits: Int = 16) {
         guard digits > 0 else { return }
-        for place in stride(from: digits - 1, through: 0, by: -1) {
-            let digit = UInt8(truncatingIfNeeded: value >> UInt64(place * 4)) & 15
-            append(byte: digit < 10 ? digit + 48 : digit + 87)
-        }
+        let text = (
+            Self.hexDigits(UInt32(truncatingIfNeeded: value >> 32)), Self.hexDigits(UInt32(truncatingIfNeeded: value))
+        )
+        withUnsafeBytes(of: text) { append(UnsafeRawBufferPointer(rebasing: $0.suffix(digits))) }
+    }
+
+    /// The eight digits of `value` in the order of memory, all at once: a digit to each byte, then to its letter.
+    private static func hexDigits(_ value: UInt32) -> UInt64 {
+        var spread = UInt64(value)
+        spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff
+        spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff
+        spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f
+        // 1 in each byte that is above nine.
+        let letters = (spread &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return (spread &+ 0x3030_3030_3030_3030 &+ letters &* 39).bigEndian
     }
 
     /// A name with its colon and space, a value, and the line's end.

@@ -36,20 +36,20 @@ extension Exchange {
     func instanceConnected() {
         times.connected = loop.nowNanoseconds
         if let endpoint { worker.dialed(endpoint, nil) }
-        sendRequest()
+        if let client, let instance { sendRequest(client, instance) }
     }
 
     func instanceWritable() {
         if response == .tunnel { return pumpTunnel() }
-        guard !requestIsSent, let instance else { return }
+        guard !requestIsSent, let client, let instance else { return }
         // It was waited for, and is not any more. A response under way has its own time.
         if response == .awaited { loop.clearDeadline(instance) }
-        sendRequest()
+        sendRequest(client, instance)
     }
 
     /// Sends what the request buffer holds, then the body as it comes.
-    func sendRequest() {
-        guard let instance, instance.isWritable, !requestIsBroken else { return }
+    func sendRequest(_ client: ClientConnection, _ instance: InstanceConnection) {
+        guard instance.isWritable, !requestIsBroken else { return }
         while !request.isEmpty {
             let pending = request.bytes
             switch instance.transport.send(pending.baseAddress!, pending.count) {
@@ -61,7 +61,7 @@ extension Exchange {
             case .failed: return sendBroke(instance)
             }
         }
-        pumpRequest()
+        pumpRequest(client, instance)
     }
 
     /// The instance takes no more; it may have answered before it closed, so its answer is looked for.
@@ -70,7 +70,7 @@ extension Exchange {
         guard response == .awaited else { return }
         waitForInstance(instance, headTimeout)
         instance.isReadable = true
-        readResponseHead()
+        readResponseHead(instance)
     }
 
     private func blockedOnInstance(_ instance: InstanceConnection) {
@@ -85,8 +85,8 @@ extension Exchange {
     }
 
     /// Moves the body on until it ends, or one side has to be waited for.
-    func pumpRequest() {
-        guard let client, let instance, request.isEmpty, !requestIsSent, !requestIsBroken else { return }
+    func pumpRequest(_ client: ClientConnection, _ instance: InstanceConnection) {
+        guard request.isEmpty, !requestIsSent, !requestIsBroken else { return }
         var moved = 0
         while true {
             if client.input.hasRun {

@@ -7,10 +7,10 @@ extension Exchange {
     /// Interim responses to one request.
     private static let interimLimit = 16
 
-    func instanceReadable() {
+    func instanceReadable(_ instance: InstanceConnection) {
         switch response {
-        case .awaited: readResponseHead()
-        case .body: pumpResponse()
+        case .awaited: readResponseHead(instance)
+        case .body: if let client { pumpResponse(client) }
         case .tunnel: pumpTunnel()
         }
     }
@@ -24,8 +24,8 @@ extension Exchange {
     // MARK: - Head
 
     /// Reads until the final head is whole. Interim heads go on at once.
-    func readResponseHead() {
-        guard let client, let instance else { return }
+    func readResponseHead(_ instance: InstanceConnection) {
+        guard let client else { return }
         while instance.isReadable || instance.input.hasRaw {
             if instance.isReadable {
                 switch instance.fillInput() {
@@ -122,7 +122,7 @@ extension Exchange {
         loop.clearDeadline(instance)
         if isTunnel { return beginTunnel() }
         response = .body
-        pumpResponse()
+        pumpResponse(client)
     }
 
     /// Fields of our own beside those of the framing.
@@ -168,8 +168,7 @@ extension Exchange {
     // MARK: - Body
 
     /// Moves the response on until it ends, or one side has to be waited for.
-    func pumpResponse() {
-        guard let client else { return }
+    func pumpResponse(_ client: ClientConnection) {
         var moved = 0
         while true {
             var needsMore = true
@@ -182,7 +181,7 @@ extension Exchange {
             }
             guard let count = flushResponse(client) else { return }
             moved += count
-            guard let instance, !responseBody.isFinished else { return complete() }
+            guard let instance, !responseBody.isFinished else { return complete(client) }
             if !needsMore, instance.input.hasRaw { continue }
             guard instance.isReadable else { return loop.setDeadline(instance, after: silenceTimeout) }
             guard moved < Self.turnBytes else { return loop.requeue(instance) }

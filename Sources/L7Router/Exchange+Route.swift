@@ -15,34 +15,40 @@ extension Exchange {
     private static let ticketLimit = 16
 
     /// Sets the pool and the session.
-    func chooseRoute(_ head: RequestHead, _ base: UnsafeRawPointer) -> Routing {
-        guard let client else { return .refused(.noService) }
+    func chooseRoute(_ client: ClientConnection, _ head: RequestHead, _ base: UnsafeRawPointer) -> Routing {
+        // Uncounted once instead of counted at each question.
+        Unmanaged.passUnretained(worker.balancer)._withUnsafeGuaranteedRef { chooseRoute(client, head, base, $0) }
+    }
+
+    private func chooseRoute(
+        _ client: ClientConnection, _ head: RequestHead, _ base: UnsafeRawPointer, _ balancer: Balancer
+    ) -> Routing {
         if asksUpgrade, !requestBody.isFinished { return .refused(ErrorResponse(.bodyOnUpgrade)) }
         isSecure = client.isSecure || client.isTrusted && Self.saysHTTPS(worker.trailers.fields, base)
         guard client.binding.isWeb else {
             pool = client.binding.pool
             guard pool >= 0 else { return .refused(.noService) }
-            beginSession(worker.balancer.session(pool) == 0 ? SessionTickets() : readTickets(base))
+            beginSession(balancer, balancer.session(pool) == 0 ? SessionTickets() : readTickets(base))
             return .toPool(nil)
         }
         let fields = worker.trailers.fields
         let request = RouteRequest(
             host: head.host.bytes(in: base), path: head.path.bytes(in: base), method: head.methodRange.bytes(in: base),
             port: head.port(in: base), isSecure: isSecure)
-        let rule = worker.balancer.rule(request) { name, index in fields.nextValue(name, from: &index, in: base) }
+        let rule = balancer.rule(request) { name, index in fields.nextValue(name, from: &index, in: base) }
         guard let rule else {
             // A route that takes requests over TLS only is worth a redirect.
             if worker.options.httpsPort > 0, !isSecure, isRouted(request.overTLS, fields, base) { return .toPool(nil) }
             return .refused(.unknownHost(worker.options.unknownHostStatus))
         }
-        let tickets = worker.balancer.isSticky(rule: rule) ? readTickets(base) : SessionTickets()
-        guard let choice = worker.balancer.choose(rule: rule, tickets) else {
+        let tickets = balancer.isSticky(rule: rule) ? readTickets(base) : SessionTickets()
+        guard let choice = balancer.choose(rule: rule, tickets) else {
             pool = -1
             return .toPool(nil)
         }
         pool = choice.pool
-        beginSession(tickets)
-        let action = worker.balancer.action(choice)
+        beginSession(balancer, tickets)
+        let action = balancer.action(choice)
         if isSecure { transportSecurity = action?.transportSecurity ?? worker.options.transportSecurity }
         return .toPool(action)
     }
@@ -62,8 +68,8 @@ extension Exchange {
 
     private var wallSeconds: UInt32 { UInt32(truncatingIfNeeded: WallClock.nowNanoseconds() / 1_000_000_000) }
 
-    private func beginSession(_ tickets: SessionTickets) {
-        session = worker.balancer.session(pool)
+    private func beginSession(_ balancer: Balancer, _ tickets: SessionTickets) {
+        session = balancer.session(pool)
         ticket = session == 0 ? nil : tickets.ticket(of: session)
     }
 
@@ -102,8 +108,9 @@ extension Exchange {
     /// Answers with a redirect where the route demands one. The head must still lie in the client's input.
     ///
     /// - Returns: `nil`: the request is to be passed on.
-    func redirect(_ action: RouteAction?, _ head: RequestHead, _ base: UnsafeRawPointer) -> Redirection? {
-        guard let client else { return nil }
+    func redirect(
+        _ client: ClientConnection, _ action: RouteAction?, _ head: RequestHead, _ base: UnsafeRawPointer
+    ) -> Redirection? {
         let toHTTPS: RouteAction.Redirect? =
             client.binding.isWeb && worker.options.httpsPort > 0 ? .https(port: worker.options.httpsPort) : nil
         guard let redirect = action?.redirect ?? toHTTPS else { return nil }

@@ -7,21 +7,19 @@ import Reactor
 
 extension Exchange {
     /// Picks an instance and gets a connection to it: a pooled one, or a fresh one.
-    func connect() {
+    func connect(_ client: ClientConnection) {
         let session = ticket?.instance ?? 0
-        guard let client,
-            let picked = worker.balancer.pick(pool, tried: tried, client: client.peer.ip, session: session)
-        else {
+        guard let picked = worker.balancer.pick(pool, tried: tried, client: client.peer.ip, session: session) else {
             return refuse(dials == 0 && repeats == 0 ? .noInstance : lastFailure)
         }
         choose(picked)
-        if picked.speaks != .http1 { return openStream(picked) }
+        if picked.speaks != .http1 { return openStream(client, picked) }
         if proxyVersion == nil, let pooled = takePooled(picked) {
             instance = pooled
             pooled.exchange = self
             times.connected = loop.nowNanoseconds
             // Until the request is out the instance owes nothing.
-            return sendRequest()
+            return sendRequest(client, pooled)
         }
         dial(picked)
     }
@@ -86,7 +84,7 @@ extension Exchange {
     }
 
     /// The same with an instance that speaks HTTP/2.
-    private func openStream(_ picked: Endpoint) {
+    private func openStream(_ client: ClientConnection, _ picked: Endpoint) {
         let connection: InstanceConnection
         do {
             guard let opened = try worker.openStream(picked, worker.balancer.upstreamTLS(pool)) else {
@@ -101,7 +99,7 @@ extension Exchange {
         connection.exchange = self
         if connection.state == .active {
             times.connected = loop.nowNanoseconds
-            return sendRequest()
+            return sendRequest(client, connection)
         }
         dials += 1
         loop.setDeadline(connection, after: worker.options.connectTimeout)
@@ -116,7 +114,7 @@ extension Exchange {
 
     /// Nothing was sent, so any request may go elsewhere.
     private func dialRefused(_ error: SystemError) {
-        guard let endpoint else { return }
+        guard let client, let endpoint else { return }
         worker.counters.dialFailures += 1
         // A shortage of our own says nothing about the instance.
         if let shortage = error.shortage {
@@ -127,7 +125,7 @@ extension Exchange {
         lastFailure = Self.answer(error)
         tried.insert(endpoint.id)
         guard dials < worker.options.dialAttempts else { return refuse(lastFailure) }
-        connect()
+        connect(client)
     }
 
     /// The connection broke before the response's head. The request may go elsewhere if it never reached the instance,
@@ -154,12 +152,13 @@ extension Exchange {
 
     /// Sends the request once more. It may take as many dials as the first time.
     private func sendAgain() {
+        guard let client else { return }
         repeats += 1
         dials = 0
         worker.counters.retries += 1
         (requestIsBegun, requestIsSent, requestIsBroken) = (false, false, false)
         request.rewind()
-        connect()
+        connect(client)
     }
 
     private static func answer(_ error: SystemError) -> ErrorResponse {

@@ -121,37 +121,39 @@ final class Exchange {
         if worker.accessLog != nil { beginNotes(head, raw.baseAddress!, headLength, began) }
         pool = -1
         let action: RouteAction?
-        switch chooseRoute(head, raw.baseAddress!) {
+        switch chooseRoute(client, head, raw.baseAddress!) {
         case .toPool(let found): action = found
         case .refused(let answer):
-            noteIdentity(head, raw)
+            noteIdentity(client, head, raw)
             client.input.consumeRaw(headLength)
             return refuse(answer)
         }
         if worker.accessLog != nil, pool >= 0 { notes.set(.service, worker.balancer.serviceName(pool)) }
-        if action?.redirect != nil || worker.options.httpsPort > 0 && !isSecure { noteIdentity(head, raw) }
-        if let redirection = redirect(action, head, raw.baseAddress!) {
+        if action?.redirect != nil || worker.options.httpsPort > 0 && !isSecure { noteIdentity(client, head, raw) }
+        if let redirection = redirect(client, action, head, raw.baseAddress!) {
             client.input.consumeRaw(headLength)
             return finish(redirection)
         }
-        let isRendered = renderRequest(head, raw, action)
+        let isRendered = renderRequest(client, head, raw, action)
         client.input.consumeRaw(headLength)
         guard isRendered else { return refuse(request.buffer == nil ? .overloaded : ErrorResponse(.headTooLarge)) }
         takeEarlyBody(client)
         guard self.client != nil else { return }
         if requestBody.isFinished { client.input.releaseIfEmpty(buffers) }
-        connect()
+        connect(client)
     }
 
     /// What goes to no instance has an id all the same, for the log and for the client.
-    private func noteIdentity(_ head: RequestHead, _ raw: UnsafeRawBufferPointer) {
+    private func noteIdentity(_ client: ClientConnection, _ head: RequestHead, _ raw: UnsafeRawBufferPointer) {
         guard worker.keepsNotes else { return }
-        _ = renderRequest(head, raw, nil)
+        _ = renderRequest(client, head, raw, nil)
         request.release(buffers)
     }
 
-    private func renderRequest(_ head: RequestHead, _ raw: UnsafeRawBufferPointer, _ action: RouteAction?) -> Bool {
-        guard let client, let base = raw.baseAddress else { return false }
+    private func renderRequest(
+        _ client: ClientConnection, _ head: RequestHead, _ raw: UnsafeRawBufferPointer, _ action: RouteAction?
+    ) -> Bool {
+        guard let base = raw.baseAddress else { return false }
         clientAddress = client.peer.ip
         if client.isTrusted {
             clientAddress = ClientAddress.find(
@@ -218,14 +220,13 @@ final class Exchange {
         clientKeepsAlive = !closes
         responseBody = BodyDecoder(.none)
         response = .body
-        pumpResponse()
+        if let client { pumpResponse(client) }
     }
 
     // MARK: - End
 
     /// The answer is complete and handed to the kernel.
-    func complete() {
-        guard let client else { return }
+    func complete(_ client: ClientConnection) {
         let keepAlive = clientKeepsAlive && requestBody.isFinished && !worker.isDraining
         if let instance {
             if instanceKeepsAlive && requestIsSent && !requestIsBroken && proxyVersion == nil {
@@ -291,7 +292,12 @@ final class Exchange {
     func clientReadable() {
         if response == .tunnel { return pumpTunnel() }
         // Between the end of the request and the end of the response nothing is read: the next request waits.
-        if !requestBody.isFinished, instance?.state == .active { pumpRequest() }
+        pumpActiveRequest()
+    }
+
+    private func pumpActiveRequest() {
+        guard !requestBody.isFinished, let client, let instance, instance.state == .active else { return }
+        pumpRequest(client, instance)
     }
 
     func clientWritable() {
@@ -303,7 +309,7 @@ final class Exchange {
         } else {
             loop.setDeadline(client, after: worker.options.bodyTimeout)
         }
-        if response == .body { pumpResponse() }
+        if response == .body { pumpResponse(client) }
     }
 
     func clientTimedOut() {
@@ -321,9 +327,13 @@ final class Exchange {
 
     func resume() {
         if response == .tunnel { return pumpTunnel() }
-        if !requestBody.isFinished, instance?.state == .active { pumpRequest() }
-        guard client != nil else { return }
-        if response == .body { pumpResponse() } else if let instance, instance.isReadable { instanceReadable() }
+        pumpActiveRequest()
+        guard let client else { return }
+        if response == .body {
+            pumpResponse(client)
+        } else if let instance, instance.isReadable {
+            instanceReadable(instance)
+        }
     }
 
     /// Ends the client's connection so that the part of an answer it got cannot be taken for the whole.

@@ -29,8 +29,8 @@ final class InstanceConnection: Handler {
     private(set) var inputEnded = false
     unowned(unsafe) var exchange: Exchange?
     /// Neighbours in the pool's list of idle connections.
-    unowned(unsafe) var newer: InstanceConnection?
-    unowned(unsafe) var older: InstanceConnection?
+    var newer: Unmanaged<InstanceConnection>?
+    var older: Unmanaged<InstanceConnection>?
 
     /// Over TLS: the handshake follows the connection, in the same time.
     convenience init(_ layer: TLSLayer, _ tls: UpstreamTLS, _ endpoint: Endpoint, _ worker: HTTPWorker) {
@@ -109,7 +109,7 @@ final class InstanceConnection: Handler {
             exchange?.instanceConnected()
             if layer.mayHaveBytes, state == .active {
                 isReadable = true
-                exchange?.instanceReadable()
+                exchange?.instanceReadable(self)
             }
         }
     }
@@ -128,7 +128,7 @@ final class InstanceConnection: Handler {
             isWritable = true
             exchange?.instanceWritable()
         }
-        if state == .active, isReadable { exchange?.instanceReadable() }
+        if state == .active, isReadable { exchange?.instanceReadable(self) }
     }
 
     override func resume() {

@@ -42,10 +42,9 @@ final class InstancePool {
             shelf.pointee = Shelf(newest: nil, count: 0, incarnation: endpoint.incarnation)
         }
         guard shelf.pointee.count < limit else { return false }
-        let below = shelf.pointee.newest?.takeUnretainedValue()
-        connection.older = below
+        connection.older = shelf.pointee.newest
         connection.newer = nil
-        below?.newer = connection
+        connection.older?._withUnsafeGuaranteedRef { $0.newer = .passUnretained(connection) }
         shelf.pointee.newest = .passUnretained(connection)
         shelf.pointee.count += 1
         count += 1
@@ -55,11 +54,11 @@ final class InstancePool {
     func remove(_ connection: InstanceConnection) {
         let shelf = shelves + Int(connection.endpoint.id)
         if let newer = connection.newer {
-            newer.older = connection.older
+            newer._withUnsafeGuaranteedRef { $0.older = connection.older }
         } else {
-            shelf.pointee.newest = connection.older.map { .passUnretained($0) }
+            shelf.pointee.newest = connection.older
         }
-        connection.older?.newer = connection.newer
+        connection.older?._withUnsafeGuaranteedRef { $0.newer = connection.newer }
         connection.newer = nil
         connection.older = nil
         shelf.pointee.count -= 1

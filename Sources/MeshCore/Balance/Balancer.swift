@@ -8,7 +8,14 @@ public final class Balancer {
         var inFlight: Int32 = 0
     }
 
-    private var current = Snapshot()
+    private var current: Snapshot
+    // Its tables, uncounted: `current` keeps them, and counting them was a tenth of what a request costs outside the
+    // kernel.
+    private var hosts: Unmanaged<HostTable>
+    private var pools: Unmanaged<PagedTable<Pool>>
+    private var incarnations: Unmanaged<PagedTable<UInt32>>
+    /// Some pool's instances are spoken to over TLS.
+    private(set) var speaksTLS = false
     private var loads: UnsafeMutablePointer<Load>
     private var loadCapacity: Int
     private var cursors: UnsafeMutablePointer<UInt32>
@@ -21,6 +28,10 @@ public final class Balancer {
     /// - Parameter seed: differs between workers, so that they do not pick in step.
     public init(seed: UInt64) {
         // Small seeds that follow each other are made to differ in all bits; 0 would stay 0.
+        current = Snapshot()
+        hosts = .passUnretained(current.hosts)
+        pools = .passUnretained(current.pools)
+        incarnations = .passUnretained(current.incarnations)
         random = max((seed &+ 1) &* 0x9e37_79b9_7f4a_7c15, 1)
         loadCapacity = 64
         loads = .allocate(capacity: loadCapacity)
@@ -46,6 +57,10 @@ public final class Balancer {
     /// Routes by `snapshot` from now on.
     public func install(_ snapshot: Snapshot) {
         current = snapshot
+        speaksTLS = !snapshot.upstreamTLS.isEmpty
+        hosts = .passUnretained(snapshot.hosts)
+        pools = .passUnretained(snapshot.pools)
+        incarnations = .passUnretained(snapshot.incarnations)
         Self.grow(&loads, &loadCapacity, snapshot.incarnations.capacity, Load())
         let before = cursorCapacity
         Self.grow(&cursors, &cursorCapacity, snapshot.pools.capacity, 0)
@@ -73,39 +88,46 @@ public final class Balancer {
         capacity = larger
     }
 
+    @inline(__always)
+    private func withHosts<Result>(_ body: (HostTable) -> Result) -> Result { hosts._withUnsafeGuaranteedRef(body) }
+
+    @inline(__always)
+    private func entry(_ pool: Int32) -> Pool { pools._withUnsafeGuaranteedRef { $0[Int(pool)] } }
+
     // MARK: - Routes
 
     /// Index of the rule that the request takes; `nil`: none.
     public func rule(_ request: RouteRequest, nextField: RouteRequest.NextField) -> Int? {
-        current.hosts.match(request, nextField: nextField)
+        withHosts { $0.match(request, nextField: nextField) }
     }
 
     /// Whether a service of the rule wants its clients to stay with an instance.
     public func isSticky(rule: Int) -> Bool {
-        let hosts = current.hosts
-        for index in 0..<hosts.targetCount(rule: rule) {
-            if let choice = hosts.choice(rule: rule, target: index), session(choice.pool) != 0 { return true }
+        withHosts { hosts in
+            for index in 0..<hosts.targetCount(rule: rule) {
+                if let choice = hosts.choice(rule: rule, target: index), session(choice.pool) != 0 { return true }
+            }
+            return false
         }
-        return false
     }
 
     /// The name of the service that the pool belongs to, valid until the next `install`; empty where there is none.
-    public func serviceName(_ pool: Int32) -> UnsafeRawBufferPointer { current.pools[Int(pool)].serviceName }
+    public func serviceName(_ pool: Int32) -> UnsafeRawBufferPointer { entry(pool).serviceName }
 
     /// What session cookies call the pool's service; 0: it is not sticky.
-    public func session(_ pool: Int32) -> UInt32 { current.pools[Int(pool)].session }
+    public func session(_ pool: Int32) -> UInt32 { entry(pool).session }
 
     /// The service for a request: the one that the newest of its tickets names, else one by weight. Of services that
     /// share a route, one without a healthy instance leaves its share to the others.
     public func choose(rule: Int, _ tickets: SessionTickets) -> HostTable.Choice? {
-        let hosts = current.hosts
-        let pools = current.pools
         if !tickets.isEmpty, let choice = sticky(rule, tickets) { return choice }
-        guard hosts.targetCount(rule: rule) > 1 else { return hosts.choice(rule: rule, target: 0) }
-        let turn = ruleTurns[rule]
-        ruleTurns[rule] = turn &+ 1
-        // Multiples of the golden ratio lie evenly on the circle, however many of them there are.
-        return hosts.choose(rule: rule, turn: turn &* 0x9e37_79b9_7f4a_7c15) { pools[Int($0)].count > 0 }
+        return withHosts { hosts in
+            guard hosts.targetCount(rule: rule) > 1 else { return hosts.choice(rule: rule, target: 0) }
+            let turn = ruleTurns[rule]
+            ruleTurns[rule] = turn &+ 1
+            // Multiples of the golden ratio lie evenly on the circle, however many of them there are.
+            return hosts.choose(rule: rule, turn: turn &* 0x9e37_79b9_7f4a_7c15) { entry($0).count > 0 }
+        }
     }
 
     private func sticky(_ rule: Int, _ tickets: SessionTickets) -> HostTable.Choice? {
@@ -114,7 +136,7 @@ public final class Balancer {
             guard let ticket = tickets[index] else { return nil }
             for target in 0..<hosts.targetCount(rule: rule) {
                 guard let choice = hosts.choice(rule: rule, target: target), session(choice.pool) == ticket.service,
-                    current.pools[Int(choice.pool)].count > 0
+                    entry(choice.pool).count > 0
                 else { continue }
                 return choice
             }
@@ -123,7 +145,7 @@ public final class Balancer {
     }
 
     /// What becomes of a request that goes there. Good until the next `install`.
-    public func action(_ choice: HostTable.Choice) -> RouteAction? { current.hosts.action(choice) }
+    public func action(_ choice: HostTable.Choice) -> RouteAction? { withHosts { $0.action(choice) } }
 
     // MARK: - Picks
 
@@ -136,7 +158,7 @@ public final class Balancer {
         _ pool: Int32, tried: borrowing TriedEndpoints, client: IPAddress, session: UInt64 = 0
     ) -> Endpoint? {
         guard pool >= 0 else { return nil }
-        let entry = current.pools[Int(pool)]
+        let entry = entry(pool)
         guard entry.count > 0, let endpoints = entry.endpoints else { return nil }
         if session != 0, let met = entry.endpoint(session: session), !tried.contains(met.id) { return met }
         let count = Int(entry.count)
@@ -157,7 +179,7 @@ public final class Balancer {
 
     /// The PROXY header that connections to the pool's endpoints begin with; `nil`: none.
     public func proxyVersion(_ pool: Int32) -> ProxyVersion? {
-        pool >= 0 ? current.pools[Int(pool)].proxyVersion : nil
+        pool >= 0 ? entry(pool).proxyVersion : nil
     }
 
     private func nextTurn(_ pool: Int32, _ entry: Pool) -> Int {
@@ -221,7 +243,7 @@ public final class Balancer {
 
     /// Whether the present snapshot still has the endpoint, healthy or not.
     public func isAlive(_ endpoint: Endpoint) -> Bool {
-        current.incarnations[Int(endpoint.id)] == endpoint.incarnation
+        incarnations._withUnsafeGuaranteedRef { $0[Int(endpoint.id)] } == endpoint.incarnation
     }
 
     /// Whether a flow may stay on the endpoint: it is healthy, also when it is drained and not picked any more.

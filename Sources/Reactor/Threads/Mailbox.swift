@@ -4,8 +4,8 @@ import Synchronization
 
 /// The only door between threads: any thread posts, one loop receives, in order.
 ///
-/// It has a limit, which only a loop that hangs lets its posters reach. A message on a *subject* then takes the place of
-/// an older one on the same subject, which it makes pointless; any other is dropped and counted.
+/// It has a limit, which only a loop that hangs lets its posters reach. A message on a *subject* then takes the place
+/// of an older one on the same subject, which it makes pointless; any other is dropped and counted.
 public final class Mailbox<Message: Sendable>: Sendable {
     private struct Queue {
         var messages: [Message] = []
