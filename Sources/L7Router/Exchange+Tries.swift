@@ -80,7 +80,7 @@ extension Exchange {
         guard let context = worker.instanceTLS[tls],
             let layer = TLSLayer(to: socket, context, name: tls.serverName, sessionKey: key, worker.tlsEngine)
         else { return nil }
-        return InstanceConnection(layer, tls, picked, worker)
+        return InstanceConnection(layer, tls, context, picked, worker)
     }
 
     /// The same with an instance that speaks HTTP/2.

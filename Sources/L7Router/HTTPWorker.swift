@@ -12,7 +12,7 @@ public final class HTTPWorker {
     let accessLog: AccessLog?
     let tlsEngine = TLSEngine()
     /// How instances are spoken to over TLS; a service whose entry is missing is not spoken to at all.
-    public var instanceTLS: [UpstreamTLS: TLSClientContext] = [:]
+    private(set) var instanceTLS: [UpstreamTLS: TLSClientContext] = [:]
     var counters = RouterCounters()
     var random: RandomBits
     /// Scratch of one parse; nothing in it outlives the call that filled it.
@@ -92,6 +92,20 @@ public final class HTTPWorker {
     public func snapshotChanged() {
         pool.closeGone(balancer.snapshot)
         http2?.clients.retireGone(balancer.snapshot)
+    }
+
+    /// How instances are spoken to over TLS from now on. Connections that were verified by other authorities serve no
+    /// further request.
+    public func install(_ contexts: [UpstreamTLS: TLSClientContext]) {
+        instanceTLS = contexts
+        pool.closeDistrusted()
+        http2?.clients.retireDistrusted()
+    }
+
+    /// Whether a connection that was begun so would be begun in the same way now.
+    func trusts(_ tls: UpstreamTLS?, _ context: TLSClientContext?) -> Bool {
+        guard let tls else { return true }
+        return instanceTLS[tls] === context
     }
 
     public func counted() -> RouterCounters {

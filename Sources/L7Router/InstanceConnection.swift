@@ -14,6 +14,8 @@ final class InstanceConnection: Handler {
     private(set) var transport: Transport
     /// How TLS was begun; `nil`: in clear.
     let tls: UpstreamTLS?
+    /// Who was trusted then.
+    private let trust: TLSClientContext?
     private var handshake: TLSLayer?
     /// It is one stream of an HTTP/2 connection: one exchange.
     private unowned(unsafe) let stream: HTTP2InstanceStream?
@@ -33,14 +35,19 @@ final class InstanceConnection: Handler {
     var older: Unmanaged<InstanceConnection>?
 
     /// Over TLS: the handshake follows the connection, in the same time.
-    convenience init(_ layer: TLSLayer, _ tls: UpstreamTLS, _ endpoint: Endpoint, _ worker: HTTPWorker) {
-        self.init(Transport(layer, over: layer.socket), endpoint, worker, tls)
+    convenience init(
+        _ layer: TLSLayer, _ tls: UpstreamTLS, _ trust: TLSClientContext, _ endpoint: Endpoint, _ worker: HTTPWorker
+    ) {
+        self.init(Transport(layer, over: layer.socket), endpoint, worker, tls, trust)
         handshake = layer
     }
 
-    init(_ transport: Transport, _ endpoint: Endpoint, _ worker: HTTPWorker, _ tls: UpstreamTLS? = nil) {
+    init(
+        _ transport: Transport, _ endpoint: Endpoint, _ worker: HTTPWorker, _ tls: UpstreamTLS? = nil,
+        _ trust: TLSClientContext? = nil
+    ) {
         self.transport = transport
-        self.tls = tls
+        (self.tls, self.trust) = (tls, trust)
         self.endpoint = endpoint
         self.worker = worker
         stream = nil
@@ -51,7 +58,7 @@ final class InstanceConnection: Handler {
     /// A stream of a connection that other exchanges use, too.
     init(_ stream: HTTP2InstanceStream, _ endpoint: Endpoint, _ worker: HTTPWorker, isConnected: Bool) {
         transport = Transport(stream)
-        tls = nil
+        (tls, trust) = (nil, nil)
         self.endpoint = endpoint
         self.worker = worker
         self.stream = stream
@@ -173,7 +180,8 @@ final class InstanceConnection: Handler {
     func rest() {
         exchange = nil
         if stream != nil { return close() }
-        guard state == .active, !sawPeerClose, !input.hasRaw, worker.balancer.isAlive(endpoint), !isReadable || !isStale
+        guard state == .active, !sawPeerClose, !input.hasRaw, worker.balancer.isAlive(endpoint), isTrusted,
+            !isReadable || !isStale
         else { return close() }
         isReadable = false
         input.release(worker.loop.buffers)
@@ -181,6 +189,9 @@ final class InstanceConnection: Handler {
         state = .idle
         worker.loop.setDeadline(self, after: worker.options.instanceIdleTimeout)
     }
+
+    /// Whether the authorities that verified the instance are still the ones in force.
+    var isTrusted: Bool { worker.trusts(tls, trust) }
 
     /// Whether the instance has closed meanwhile, though no event has told so yet. Costs a system call.
     var isStale: Bool { transport.hasPendingEnd() }

@@ -73,6 +73,18 @@ final class InstancePool {
         }
     }
 
+    /// Closes what was verified by authorities that have been replaced.
+    func closeDistrusted() {
+        guard count > 0 else { return }
+        for id in 0..<capacity {
+            var next = shelves[id].newest?.takeUnretainedValue()
+            while let connection = next {
+                next = connection.older
+                if !connection.isTrusted { connection.close() }
+            }
+        }
+    }
+
     /// Closes what leads to one endpoint.
     func close(_ endpoint: Endpoint) {
         if Int(endpoint.id) < capacity { close(shelves + Int(endpoint.id)) }

@@ -6,12 +6,7 @@ import Testing
 
     /// A CA, a client of it, and a client of nobody.
     private func makeClients(_ folder: String) throws {
-        try OpenSSL.run(
-            [
-                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-                "-subj",
-                "/CN=authority", "-keyout", "\(folder)/ca.key", "-out", "\(folder)/ca.pem",
-            ], in: folder)
+        try authority(folder, "ca")
         try OpenSSL.run(
             [
                 "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
@@ -23,6 +18,14 @@ import Testing
                 "-CAcreateserial", "-days", "30", "-out", "\(folder)/ann.crt",
             ], in: folder)
         try OpenSSL.pair(folder, "stranger", ["stranger.example"])
+    }
+
+    private func authority(_ folder: String, _ name: String) throws {
+        try OpenSSL.run(
+            [
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                "-subj", "/CN=authority", "-keyout", "\(folder)/\(name).key", "-out", "\(folder)/\(name).pem",
+            ], in: folder)
     }
 
     private func with(_ mode: String, _ body: (SecureMesh, _ clients: String) throws -> Void) throws {
@@ -94,6 +97,49 @@ import Testing
             let result = try Tool.run(["/bin/sh", "-c", shell], in: clients)
             try demand(result.output.contains("Reused, TLS"), result.output)
             try demand(result.output.contains("CN=ann"), result.output)
+        }
+    }
+
+    /// One that nobody vouches for any more may not come back by a ticket of the time when somebody did.
+    @Test(arguments: ["1.2", "1.3"])
+    func replacedAuthoritiesAreInForce(version: String) throws {
+        try with("required") { secure, clients in
+            let name = certificate(clients, "ann") + ["--tls-max", version]
+            let shell = """
+                printf 'GET / HTTP/1.1\\r\\nHost: web.example\\r\\nConnection: close\\r\\n\\r\\n' | openssl s_client \
+                -tls\(version.replacing(".", with: "_")) -connect 127.0.0.1:\(secure.port) -servername web.example \
+                -ign_eof "$@"
+                """
+            func request(_ arguments: [String]) throws -> String {
+                try Tool.run(["/bin/sh", "-c", shell, "sh"] + arguments, in: clients).output
+            }
+            let keeps = [
+                "-cert", "\(clients)/ann.crt", "-key", "\(clients)/ann.key", "-sess_out", "\(clients)/session",
+            ]
+            try demand(try request(keeps).contains("CN=ann"), "the first")
+            let ticket = ["-sess_in", "\(clients)/session"]
+            try demand(try request(ticket).contains("CN=ann"), "a ticket without a certificate")
+            try authority(clients, "other")
+            try TextFile.replace("\(clients)/ca.pem", with: TextFile.read("\(clients)/other.pem"))
+            try eventually("ann is a stranger now") { try secure.curl("web.example", "/", name).status != 0 }
+            try demand(try !request(ticket).contains("HTTP/1.1 200"), "a ticket of the old authorities")
+            try demand(secure.mesh.log.contains("client authorities loaded"), "told")
+        }
+    }
+
+    @Test(arguments: [("nothing\n", "holds no certificate"), ("", "holds no certificate")])
+    func aBrokenBundleLeavesTheOldOne(text: String, reason: String) throws {
+        try with("required") { secure, clients in
+            let good = TextFile.read("\(clients)/ca.pem")
+            let ann = certificate(clients, "ann")
+            try TextFile.replace("\(clients)/ca.pem", with: text)
+            try eventually("it is told") { secure.mesh.log.contains("client authorities refused") }
+            let line = secure.mesh.log.split(separator: "\n").first { $0.contains("client authorities refused") } ?? ""
+            try demand(line.contains("\(clients)/ca.pem") && line.contains(reason), "file and reason: \(line)")
+            try demand(try secure.mesh.statusText().contains("the old one stays"), "status")
+            try demand(try secure.curl("web.example", "/", ann).output.hasPrefix("CN=ann"), "the old one")
+            try TextFile.replace("\(clients)/ca.pem", with: good)
+            try eventually("mended") { try !secure.mesh.statusText().contains("the old one stays") }
         }
     }
 

@@ -116,6 +116,43 @@ import Testing
         }
     }
 
+    /// Neither a connection that is kept nor a session that is taken up again passes whom the new authorities do not
+    /// vouch for.
+    @Test(arguments: ["/keep", "/last"])
+    func replacedAuthoritiesAreInForce(path: String) throws {
+        let server = try Server(["web"])
+        let bundle = "\(server.path)/bundle.pem"
+        try TextFile.write(TextFile.read("\(server.path)/instance.crt"), to: bundle)
+        try OpenSSL.pair(server.path, "other", ["web"])
+        try with(server, [("mesh.protocol", "https"), ("mesh.tls.ca", bundle)]) { mesh in
+            try demandEqual(try mesh.get(Web.host, path).text, "new web \(path)", "the first")
+            if path == "/last" {
+                try demandEqual(try mesh.get(Web.host, path).text, "resumed web \(path)", "taken up")
+            }
+            try TextFile.replace(bundle, with: "nothing\n")
+            try eventually("it is told") { mesh.log.contains("authorities refused") }
+            try demandEqual(try mesh.get(Web.host, path).status, 200, "a broken bundle leaves the old one")
+            try TextFile.replace(bundle, with: TextFile.read("\(server.path)/other.crt"))
+            try eventually("not trusted any more") { try mesh.get(Web.host, path).status == 502 }
+            let answer = try mesh.get(Web.host, path)
+            try demand(answer.isMade(because: "tls_certificate_error"), answer.proxyStatus ?? "no Proxy-Status")
+            try TextFile.replace(bundle, with: TextFile.read("\(server.path)/instance.crt"))
+            try eventually("trusted again") { try mesh.get(Web.host, path).status == 200 }
+        }
+    }
+
+    /// A session is good for the name that was looked for when it began.
+    @Test func anotherNameTakesNoSessionUp() throws {
+        let server = try Server(["web", "second"])
+        try with(server, server.trust) { mesh in
+            try demandEqual(try mesh.get(Web.host, "/last").text, "new web /last", "the first")
+            try mesh.write(Catalogue([server.service(server.trust + [("mesh.tls.name", "second")])]))
+            try eventually("begun anew") { try mesh.get(Web.host, "/last").text == "new second /last" }
+            try mesh.write(Catalogue([server.service(server.trust + [("mesh.tls.name", "third")])]))
+            try eventually("not in the certificate") { try mesh.get(Web.host, "/last").status == 502 }
+        }
+    }
+
     @Test func probesOverTLS() throws {
         let server = try Server(["web"])
         let probe = [

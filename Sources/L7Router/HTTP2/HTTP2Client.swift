@@ -13,6 +13,8 @@ final class HTTP2Client: HTTP2Connection {
     let endpoint: Endpoint
     /// How TLS was begun; `nil`: in clear.
     let tls: UpstreamTLS?
+    /// Who was trusted then.
+    let trust: TLSClientContext?
     private var handshake: TLSLayer?
     unowned(unsafe) var older: HTTP2Client?
     /// It is where new streams are looked for.
@@ -32,11 +34,11 @@ final class HTTP2Client: HTTP2Connection {
     private var blockOctets = 0
 
     init(
-        _ transport: Transport, _ endpoint: Endpoint, _ tls: UpstreamTLS?, _ worker: HTTPWorker,
-        _ context: HTTP2Context, _ session: HTTP2Session
+        _ transport: Transport, _ endpoint: Endpoint, _ tls: UpstreamTLS?, _ trust: TLSClientContext?,
+        _ worker: HTTPWorker, _ context: HTTP2Context, _ session: HTTP2Session
     ) {
         self.endpoint = endpoint
-        self.tls = tls
+        (self.tls, self.trust) = (tls, trust)
         handshake = transport.layer as? TLSLayer
         super.init(transport, worker, context, session)
         isWritable = false

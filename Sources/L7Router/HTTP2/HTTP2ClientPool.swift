@@ -69,6 +69,9 @@ final class HTTP2ClientPool {
         }
     }
 
+    /// Lets go of what was verified by authorities that have been replaced.
+    func retireDistrusted() { forEach { if !$0.worker.trusts($0.tls, $0.trust) { $0.retire() } } }
+
     func retireAll() { forEach { $0.retire() } }
 
     private func forEach(_ body: (HTTP2Client) -> Void) {

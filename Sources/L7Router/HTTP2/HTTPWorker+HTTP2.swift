@@ -55,9 +55,10 @@ extension HTTPWorker {
     ) throws(SystemError) -> HTTP2Client? {
         let socket = try Socket.dial(endpoint.address)
         var transport = Transport(socket)
+        let trust = tls.flatMap { instanceTLS[$0] }
         if let tls {
             let key = Self.sessionKey(endpoint, tls)
-            guard let trust = instanceTLS[tls],
+            guard let trust,
                 let layer = TLSLayer(
                     to: socket, trust, name: tls.serverName, sessionKey: key, http2: true, tlsEngine)
             else {
@@ -70,7 +71,7 @@ extension HTTPWorker {
             transport.close()
             throw SystemError("nghttp2", SystemError.outOfMemory)
         }
-        let client = HTTP2Client(transport, endpoint, tls, self, context, session)
+        let client = HTTP2Client(transport, endpoint, tls, trust, self, context, session)
         do {
             try loop.attach(client, socket)
         } catch {

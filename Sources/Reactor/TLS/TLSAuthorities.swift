@@ -13,11 +13,16 @@ final class TLSAuthorities {
         guard let store = X509_STORE_new() else { throw TLSError(TLSError.take()) }
         self.store = store
         for certificate in certificates { X509_STORE_add_cert(store, certificate) }
+        digest = Self.digest(bundle)
+        ERR_clear_error()
+    }
+
+    /// SHA-256.
+    static func digest(_ bytes: [UInt8]) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
         var length: UInt32 = 0
-        _ = EVP_Digest(bundle, bundle.count, &digest, &length, EVP_sha256(), nil)
-        self.digest = digest
-        ERR_clear_error()
+        _ = EVP_Digest(bytes, bytes.count, &digest, &length, EVP_sha256(), nil)
+        return digest
     }
 
     deinit {

@@ -38,7 +38,7 @@ public final class TLSCertificateStore {
         var problem: String?
     }
 
-    private let policy: TLSPolicy
+    private var policy: TLSPolicy
     private let preferred: String?
     private var pairs: [Source: Pair] = [:]
     private var contexts: [[ObjectIdentifier]: TLSServerContext] = [:]
@@ -82,8 +82,24 @@ public final class TLSCertificateStore {
         for source in sources { read(source, nowSeconds, &change) }
         guard change.isNew || table.entries.map(\.label) != order(sources) else { return change }
         change.isNew = true
-        rebuild(sources)
+        rebuild(
+            sources.compactMap { source in
+                pairs[source]?.certificate.map { TLSCertificateTable.Entry(label: source.label, certificate: $0) }
+            })
         return change
+    }
+
+    /// Takes clients of the authorities of another bundle (PEM) from now on; handshakes and tickets of the old ones are
+    /// not taken any more where `table` is used.
+    ///
+    /// - Throws: why the bundle cannot be used; the old one stays.
+    public func trustClients(of bundle: [UInt8]) throws(TLSError) {
+        var policy = policy
+        policy.clientAuthorities = bundle
+        _ = try TLSServerContext(policy, [])
+        self.policy = policy
+        contexts = [:]
+        rebuild(table.entries)
     }
 
     private func order(_ sources: [Source]) -> [String] {
@@ -138,10 +154,7 @@ public final class TLSCertificateStore {
         }
     }
 
-    private func rebuild(_ sources: [Source]) {
-        let entries = sources.compactMap { source in
-            pairs[source]?.certificate.map { TLSCertificateTable.Entry(label: source.label, certificate: $0) }
-        }
+    private func rebuild(_ entries: [TLSCertificateTable.Entry]) {
         var used: [[ObjectIdentifier]: TLSServerContext] = [:]
         let made = try? TLSCertificateTable(entries, preferred: preferred) { certificates throws(TLSError) in
             let key = certificates.map { ObjectIdentifier($0) }

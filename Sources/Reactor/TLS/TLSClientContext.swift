@@ -5,14 +5,19 @@ import COpenSSL
 public final class TLSClientContext: Sendable {
     nonisolated(unsafe) let pointer: OpaquePointer
     let verifies: Bool
+    /// What sessions are marked with that are begun from here: who was trusted, and whether it mattered.
+    private let mark: [UInt8]
 
     /// - Parameters:
     ///   - authorities: PEM; `nil`: the system's.
     ///   - verifies: whether the server's certificate and name are looked at.
     public init(authorities: [UInt8]?, verifies: Bool) throws(TLSError) {
         self.verifies = verifies
+        mark = TLSAuthorities.digest((authorities ?? []) + [verifies ? 1 : 0, authorities == nil ? 1 : 0])
         pointer = try TLSContext.make(TLS_client_method())
         // From here on `deinit` frees.
+        try TLSContext.check(
+            Int(SSL_CTX_set_session_id_context(pointer, mark, UInt32(mark.count))), "session context")
         try TLSContext.check(Int(meshd_ctx_set_min_version(pointer, TLS1_2_VERSION)), "version")
         if let authorities {
             try TLSAuthorities(authorities).trust(in: pointer, asksClients: false)
@@ -28,6 +33,14 @@ public final class TLSClientContext: Sendable {
     }
 
     deinit { SSL_CTX_free(pointer) }
+
+    /// Whether a session was begun under the same authorities. One that is taken up again is not verified anew, so that
+    /// under others it would pass whom they do not vouch for.
+    func vouches(for session: OpaquePointer) -> Bool {
+        var length: UInt32 = 0
+        guard let bytes = SSL_SESSION_get0_id_context(session, &length) else { return false }
+        return UnsafeBufferPointer(start: bytes, count: Int(length)).elementsEqual(mark)
+    }
 }
 
 /// Sessions of servers that may be taken up again: the newest of each.
@@ -41,7 +54,14 @@ struct TLSSessionShelf: ~Copyable {
         if let old = sessions.updateValue(session, forKey: key) { SSL_SESSION_free(old) }
     }
 
-    func session(_ key: UInt64) -> OpaquePointer? { sessions[key] }
+    /// The server's newest session; one that `context` does not vouch for is dropped.
+    mutating func session(_ key: UInt64, _ context: TLSClientContext) -> OpaquePointer? {
+        guard let session = sessions[key] else { return nil }
+        if context.vouches(for: session) { return session }
+        sessions[key] = nil
+        SSL_SESSION_free(session)
+        return nil
+    }
 
     mutating func clear() {
         for session in sessions.values { SSL_SESSION_free(session) }

@@ -65,7 +65,7 @@ public final class TLSLayer: TransportLayer {
             ERR_clear_error()
             return nil
         }
-        if let sessionKey, let session = engine.sessions.session(sessionKey) { SSL_set_session(ssl, session) }
+        if let sessionKey, let session = engine.sessions.session(sessionKey, context) { SSL_set_session(ssl, session) }
     }
 
     init?(_ socket: Socket, _ context: OpaquePointer, _ engine: TLSEngine) {

@@ -11,6 +11,7 @@ final class CertificateKeeper: Handler {
     private let settings: Setup
     private let store: TLSCertificateStore
     private var keysWatcher: FileWatcher?
+    private var clients: ClientAuthoritiesFile?
     /// By folder.
     private var watchers: [String: FileWatcher] = [:]
     /// Certificates that services bring along.
@@ -25,6 +26,8 @@ final class CertificateKeeper: Handler {
         var folder: String?
         var preferred: String?
         var ticketKeysPath: String?
+        /// The file of `policy.clientAuthorities`, where clients are asked for certificates.
+        var clientAuthoritiesPath: String?
         var rotationNanoseconds: UInt64
     }
 
@@ -39,6 +42,7 @@ final class CertificateKeeper: Handler {
         try beginKeys()
         if let path = setup.folder { watchers[path] = try watch(folder: path) }
         reload()
+        try watchClients()
     }
 
     func stop() {
@@ -46,6 +50,8 @@ final class CertificateKeeper: Handler {
         watchers = [:]
         keysWatcher?.stop()
         keysWatcher = nil
+        clients?.stop()
+        clients = nil
         loop.detach(self)
     }
 
@@ -64,7 +70,7 @@ final class CertificateKeeper: Handler {
     /// Everything that is wrong at present, for `status`.
     var problems: [String] {
         let none = store.table.entries.isEmpty ? ["--https: there is no certificate: every handshake fails"] : []
-        return none + [folderProblem, keysProblem].compactMap(\.self) + store.problems
+        return none + [folderProblem, keysProblem, clients?.problem].compactMap(\.self) + store.problems
     }
 
     /// Certificates in force with the second (since 1970) in which each ends.
@@ -161,6 +167,14 @@ final class CertificateKeeper: Handler {
             }
         }
         return found.sorted { ($0.label, $0.certificatePath) < ($1.label, $1.certificatePath) }
+    }
+
+    private func watchClients() throws {
+        guard let path = settings.clientAuthoritiesPath else { return }
+        clients = try ClientAuthoritiesFile(path, settings.policy.clientAuthorities, on: loop) { [unowned self] in
+            try store.trustClients(of: $0)
+            for worker in workers { worker.post(.certificates(store.table)) }
+        }
     }
 
     // MARK: - Ticket keys

@@ -27,7 +27,9 @@ extension Node {
         if policy.clientCertificates != .none { policy.clientAuthorities = try clientAuthorities() }
         return .init(
             policy: policy, folder: tls.certificates, preferred: tls.defaultCertificate,
-            ticketKeysPath: tls.ticketKeys, rotationNanoseconds: UInt64(tls.ticketRotationSeconds * 1e9))
+            ticketKeysPath: tls.ticketKeys,
+            clientAuthoritiesPath: policy.clientCertificates == .none ? nil : tls.clientAuthorities,
+            rotationNanoseconds: UInt64(tls.ticketRotationSeconds * 1e9))
     }
 
     private func clientAuthorities() throws -> [UInt8] {
@@ -35,7 +37,7 @@ extension Node {
             throw StartFailure(message: "--client-certificates needs --client-ca")
         }
         do {
-            let bundle = try FileBytes.read(path, limit: 4 << 20)
+            let bundle = try ClientAuthoritiesFile.read(path)
             try TLSCertificate.checkAuthorities(bundle)
             return bundle
         } catch {

@@ -89,7 +89,7 @@ final class Worker {
         case .install(let snapshot, let blocked): install(snapshot, blocked)
         case .certificates(let table): tls.install(table)
         case .ticketKeys(let keys): tls.install(keys)
-        case .instanceTLS(let contexts): http.instanceTLS = contexts
+        case .instanceTLS(let contexts): http.install(contexts)
         case .report(let ticket): report(ticket)
         case .watchDials(let id): dials.watch(id)
         case .sign(let round): plan.control.post(.signOfLife(worker: plan.index, round: round))
