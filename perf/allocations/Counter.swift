@@ -2,7 +2,8 @@
 // file. Embedded Swift: the library holds no runtime and never allocates, so it can serve the loader's own calls too.
 // The linker gives `counted_malloc` the name `malloc`, and so on: the compiler keeps those names for itself.
 //
-// The file holds two 8-byte words for each slot: allocations and frees of the slot's thread.
+// The file holds four 8-byte words for each slot: allocations and frees of the slot's thread, then those of OpenSSL's
+// libraries on it, which are in no other count: OpenSSL is told to allocate here by name.
 //
 // A slot is the thread's number modulo 1,024: threads of one process have numbers near each other, and only a slot's
 // thread writes it.
@@ -17,6 +18,8 @@ private func libraryMemalign(_ alignment: Int, _ size: Int) -> UnsafeMutableRawP
 @_silgen_name("gettid") private func threadNumber() -> Int32
 @_silgen_name("getenv") private func environment(_ name: UnsafePointer<CChar>) -> UnsafePointer<CChar>?
 @_silgen_name("open") private func open(_ path: UnsafePointer<CChar>, _ flags: Int32) -> Int32
+@_silgen_name("dlsym")
+private func symbol(_ library: UnsafeMutableRawPointer?, _ name: UnsafePointer<CChar>) -> UnsafeMutableRawPointer?
 @_silgen_name("mmap")
 private func map(
     _ hint: UnsafeMutableRawPointer?, _ length: Int, _ protection: Int32, _ flags: Int32, _ descriptor: Int32,
@@ -35,7 +38,7 @@ private func openWords() {
     guard let path = environment("ALLOCATION_COUNTS") else { return }
     let descriptor = open(path, 0o2_000_002)  // O_RDWR | O_CLOEXEC
     guard descriptor >= 0 else { return }
-    let bytes = 16 * slots
+    let bytes = 32 * slots
     // PROT_READ | PROT_WRITE, MAP_SHARED
     guard let base = map(nil, bytes, 3, 1, descriptor, 0), Int(bitPattern: base) != -1 else { return }
     words = base.assumingMemoryBound(to: Int.self)
@@ -44,7 +47,7 @@ private func openWords() {
 private func count(_ kind: Int) {
     if !isOpened { openWords() }
     guard let words else { return }
-    words[2 * (Int(threadNumber()) & (slots - 1)) + kind] &+= 1
+    words[4 * (Int(threadNumber()) & (slots - 1)) + kind] &+= 1
 }
 
 @c(counted_malloc)
@@ -85,4 +88,38 @@ public func countedPosixMemalign(
 public func countedFree(_ old: UnsafeMutableRawPointer?) {
     if old != nil { count(1) }
     libraryFree(old)
+}
+
+// MARK: - OpenSSL
+
+private typealias Allocate = @convention(c) (Int, UnsafePointer<CChar>?, Int32) -> UnsafeMutableRawPointer?
+private typealias Reallocate =
+    @convention(c) (UnsafeMutableRawPointer?, Int, UnsafePointer<CChar>?, Int32) -> UnsafeMutableRawPointer?
+private typealias Free = @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<CChar>?, Int32) -> Void
+/// CRYPTO_set_mem_functions(3).
+private typealias SetFunctions = @convention(c) (Allocate, Reallocate, Free) -> Int32
+
+/// The loader's call once the libraries are there, before any of them has work to do.
+@c(counter_begin)
+public func counterBegin() {
+    let name: StaticString = "CRYPTO_set_mem_functions"
+    let found = name.withUTF8Buffer { bytes in
+        bytes.baseAddress.flatMap { base in
+            base.withMemoryRebound(to: CChar.self, capacity: bytes.count) { symbol(nil, $0) }
+        }
+    }
+    guard let found else { return }
+    _ = unsafeBitCast(found, to: SetFunctions.self)(
+        { size, _, _ in
+            count(2)
+            return libraryMalloc(size)
+        },
+        { old, size, _, _ in
+            count(2)
+            return libraryRealloc(old, size)
+        },
+        { old, _, _ in
+            if old != nil { count(3) }
+            libraryFree(old)
+        })
 }

@@ -3,6 +3,8 @@
 import dataclasses
 import http.client
 import socket
+import ssl
+import struct
 import threading
 from typing import Callable
 
@@ -57,8 +59,24 @@ class Session:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
+    def connect_secure(self, protocol="http/1.1"):
+        """Over TLS 1.3, from a whole handshake."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.set_alpn_protocols([protocol])
+        plain = self.connect(self.subject.secure)
+        connection = context.wrap_socket(plain, server_hostname="web.test")
+        assert connection.selected_alpn_protocol() == protocol
+        self._open[self._open.index(plain)] = connection
+        return connection
+
     def close(self, connection):
         """Closes it and waits until meshd has too."""
+        if isinstance(connection, ssl.SSLSocket):
+            self._open.remove(connection)
+            connection = connection.unwrap()
+            self._open.append(connection)
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
             pass
@@ -80,6 +98,14 @@ def _http(request, status=b"200"):
     def start(session):
         reader = Reader(session.connect(session.subject.web))
         return lambda: _exchange(reader, request, status)
+
+    return start
+
+
+def _https(request):
+    def start(session):
+        reader = Reader(session.connect_secure())
+        return lambda: _exchange(reader, request)
 
     return start
 
@@ -126,6 +152,41 @@ def _new_connection(session):
         session.close(connection)
 
     return operation
+
+
+def _new_secure_connection(session):
+    def operation():
+        connection = session.connect_secure()
+        _exchange(Reader(connection), _SMALL)
+        session.close(connection)
+
+    return operation
+
+
+def _http2(connect, streams=1, body=b""):
+    """An operation is so many requests at once on one connection."""
+
+    def start(session):
+        client = HTTP2(connect(session))
+
+        def operation():
+            for _ in range(streams):
+                client.request(body)
+            client.flush()
+            for _ in range(streams):
+                client.answer()
+
+        return operation
+
+    return start
+
+
+def _clear(session):
+    return session.connect(session.subject.web)
+
+
+def _secure(session):
+    return session.connect_secure("h2")
 
 
 def _relay(session, connection, message, length):
@@ -178,6 +239,15 @@ ALL = (
     Load("chunked", 2000, _http(_CHUNKED)),
     Load("large", 30, _http(_request(path="/large")), warm_up=10),
     Load("pipelined", 40, _pipelined, warm_up=10),
+    Load("tls-keepalive", 2000, _https(_SMALL)),
+    Load("tls-body", 2000, _https(_WITH_BODY)),
+    Load("tls-chunked", 2000, _https(_CHUNKED)),
+    Load("tls-large", 30, _https(_request(path="/large")), warm_up=10),
+    Load("tls-connection", 200, _new_secure_connection, warm_up=50),
+    Load("http2", 2000, _http2(_clear)),
+    Load("http2-streams", 100, _http2(_clear, streams=32), warm_up=20),
+    Load("http2-body", 1000, _http2(_clear, body=_BODY)),
+    Load("http2-tls", 2000, _http2(_secure)),
     Load("unknown-host", 1000, _http(_request(host="stranger.example"), b"404")),
     Load("connection", 500, _new_connection),
     Load("relay", 1000, _relayed(_MESSAGE, len(_MESSAGE))),
@@ -232,6 +302,58 @@ class Reader:
             raise ConnectionError("closed under a message")
         self._data += received
         return received
+
+
+class HTTP2:
+    """A client's side of an HTTP/2 connection (RFC 9113) that asks for the same again and again."""
+
+    _DATA, _HEADERS, _SETTINGS, _WINDOW_UPDATE = 0, 1, 4, 8
+    _ACK, _END_STREAM, _END_HEADERS = 1, 1, 4
+    # :method and :scheme of the static table, then :path and :authority, which go into the dynamic one.
+    _GET, _POST = b"\x82\x86", b"\x83\x86"
+    _AGAIN = b"\xbf\xbe"
+
+    def __init__(self, connection):
+        self._reader = Reader(connection)
+        self._next = 1
+        self._pending = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + self._frame(self._SETTINGS, 0, 0)
+        self._pending += self._frame(self._WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 30))
+
+    @staticmethod
+    def _frame(kind, flags, stream, payload=b""):
+        return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+    @staticmethod
+    def _text(index, value):
+        return bytes([0x40 | index, len(value)]) + value
+
+    def request(self, body):
+        path = b"/body" if body else b"/small"
+        block = self._POST if body else self._GET
+        block += self._AGAIN if self._next > 1 else self._text(4, path) + self._text(1, b"web.test")
+        flags = self._END_HEADERS | (0 if body else self._END_STREAM)
+        self._pending += self._frame(self._HEADERS, flags, self._next, block)
+        if body:
+            self._pending += self._frame(self._DATA, self._END_STREAM, self._next, body)
+        self._next += 2
+
+    def flush(self):
+        self._reader.connection.sendall(self._pending)
+        self._pending = b""
+
+    def answer(self):
+        """Reads until a stream ends."""
+        while True:
+            head = self._reader.take_all(9)
+            kind, flags, stream = head[3], head[4], struct.unpack(">I", head[5:])[0]
+            payload = self._reader.take_all(int.from_bytes(head[:3], "big"))
+            if kind == self._SETTINGS and not flags & self._ACK:
+                self._reader.connection.sendall(self._frame(self._SETTINGS, self._ACK, 0))
+            # Status 200 is one octet of the static table.
+            assert kind in (self._DATA, self._HEADERS, self._SETTINGS, self._WINDOW_UPDATE), (kind, payload)
+            assert kind != self._HEADERS or payload[0] == 0x88, payload
+            if stream and flags & self._END_STREAM and kind in (self._DATA, self._HEADERS):
+                return
 
 
 class Origin:

@@ -6,7 +6,7 @@ import os
 import pathlib
 import subprocess
 
-from . import allocation_loads
+from . import allocation_loads, certificate
 from .errors import HarnessError
 from .meshd import Meshd
 from .peers import find_program, write_file
@@ -21,7 +21,8 @@ _REPLACED = {
 }
 # The layout of allocations/Counter.swift.
 _SLOTS = 1024
-_FILE_BYTES = 16 * _SLOTS
+_WORDS = 4
+_FILE_BYTES = 8 * _WORDS * _SLOTS
 _ROUNDS = 3
 
 
@@ -32,7 +33,8 @@ def run(supervisor, program):
     names = {load.name for load in allocation_loads.ALL}
     if set(limits) != names:
         raise HarnessError(f"{LIMITS.name} and the scenarios differ: {sorted(set(limits) ^ names)}")
-    print(f"{'scenario':16} {'operations':>10} {'allocations':>12} {'frees':>7} {'per 1,000':>10} {'allowed':>8}")
+    print(f"{'scenario':16} {'operations':>10} {'allocations':>12} {'frees':>7} {'per 1,000':>10} {'allowed':>8}"
+          f" {'OpenSSL':>10}")
     counter = _build_counter(supervisor.folder("counter"))
     over = []
     for is_logged in (False, True):
@@ -68,7 +70,9 @@ def _measure(subject, load, allowed):
             rate = 1000 * best[0] / load.operations
             if rate <= allowed:
                 break
-    print(f"{load.name:16} {load.operations:10} {best[0]:12} {best[1]:7} {rate:10.1f} {allowed:8}", flush=True)
+    openssl = 1000 * best[2] / load.operations
+    print(f"{load.name:16} {load.operations:10} {best[0]:12} {best[1]:7} {rate:10.1f} {allowed:8} {openssl:10.1f}",
+          flush=True)
     return rate <= allowed
 
 
@@ -85,18 +89,20 @@ class Subject:
             file.truncate(_FILE_BYTES)
         with open(counts, "r+b") as file:
             self._words = memoryview(mmap.mmap(file.fileno(), _FILE_BYTES)).cast("q")
-        self.web, self.relay, self.dns, admin = free_ports(4)
+        self.web, self.secure, self.relay, self.dns, admin = free_ports(5)
         environment = {"LD_PRELOAD": counter, "ALLOCATION_COUNTS": counts}
         catalogue = write_file(folder, "services.yaml", self._catalogue())
         self._process = supervisor.start(
             "meshd", [
                 self._program, "run", "--registry", f"file:{catalogue}", "--http", f"127.0.0.1:{self.web}",
+                "--https", f"127.0.0.1:{self.secure}", "--certificates", certificate.make(supervisor).folder,
                 "--publish-address", "127.0.0.1", "--admin", f"127.0.0.1:{admin}", "--workers", "1",
                 "--dns", f"127.0.0.1:{self.dns}", "--state-dir", os.path.join(folder, "state"),
                 *(["--access-log", os.path.join(folder, "access.log")] if is_logged else []),
             ], PROXY_CORE, folder, environment=environment)
         self._process.wait_until(lambda: allocation_loads.is_ready(admin), "readiness")
-        if not all(min(self.counts(self.thread(on_control))) > 0 for on_control in (False, True)):
+        own = [self.counts(self.thread(on_control)) for on_control in (False, True)]
+        if min(count for counts in own for count in counts[:2]) == 0 or own[1][2] == 0:
             raise HarnessError("the counter counts nothing: is the program linked with another allocator?")
 
     def _catalogue(self):
@@ -116,9 +122,9 @@ class Subject:
         raise HarnessError("meshd has no thread meshd-0")
 
     def counts(self, thread):
-        """(allocations, frees) of the thread so far."""
-        slot = 2 * (thread % _SLOTS)
-        return self._words[slot], self._words[slot + 1]
+        """(allocations, frees) of the thread so far, and the same of OpenSSL on it, which are no part of them."""
+        slot = _WORDS * (thread % _SLOTS)
+        return tuple(self._words[slot:slot + _WORDS])
 
     def stop(self):
         self._supervisor.stop(self._process)
@@ -131,7 +137,7 @@ def _build_counter(folder):
     command = [
         find_program("swiftc"), "-O", "-wmo", "-parse-as-library", "-enable-experimental-feature", "Embedded",
         "-enforce-exclusivity=unchecked", "-emit-library", str(source / "Counter.swift"), "-o", library,
-        "-Xlinker", f"--version-script={source / 'exports.map'}",
+        "-Xlinker", f"--version-script={source / 'exports.map'}", "-Xlinker", "-init=counter_begin",
     ]
     for name, replacement in _REPLACED.items():
         command += ["-Xlinker", f"--defsym={name}=counted_{replacement}"]
