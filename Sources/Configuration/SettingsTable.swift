@@ -27,8 +27,8 @@ enum SettingsTable {
         [
             Setting(
                 "registry", .texts(\.registries, limit: 32),
-                "Where services and instances are announced: `file:PATH`, `etcd://HOST:PORT/PREFIX`. Several are "
-                    + "merged by service name."),
+                "Where services and instances are announced: `file:PATH`, `etcd://HOST:PORT/PREFIX`, "
+                    + "`etcds://` for TLS. Several are merged by service name."),
             Setting(
                 "registry-empty-hold-seconds", .seconds(\.registryEmptyHoldSeconds, 0...86_400), unit: "s",
                 "How long instances stay in force that an etcd registry loses all at once; 0: not at all."),

@@ -9,15 +9,18 @@ public struct FetchRequest {
         let context: TLSClientContext?
         let name: String
         let engine: TLSEngine
+        let sessionKey: UInt64?
 
         /// - Parameters:
         ///   - context: `nil`: the fetch fails.
-        ///   - name: asked for, and looked for in the server's certificate.
+        ///   - name: asked for, and looked for in the server's certificate; a name or an IP address.
         ///   - engine: of the loop that the fetch runs on.
-        public init(_ context: TLSClientContext?, name: String, _ engine: TLSEngine) {
+        ///   - sessionKey: names the server among those whose sessions the engine keeps; `nil`: none is kept.
+        public init(_ context: TLSClientContext?, name: String, _ engine: TLSEngine, sessionKey: UInt64? = nil) {
             self.context = context
             self.name = name
             self.engine = engine
+            self.sessionKey = sessionKey
         }
     }
 
@@ -73,7 +76,7 @@ public enum FetchPhase: String, Sendable {
 public enum FetchFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case connectFailed(SystemError)
     case timedOut(FetchPhase)
-    /// The TLS handshake failed, in OpenSSL's words.
+    /// The TLS handshake failed, or the server ended TLS with an alert, in OpenSSL's words.
     case tlsFailed(reason: String)
     /// There is no context for TLS: its authorities cannot be used.
     case noTLS

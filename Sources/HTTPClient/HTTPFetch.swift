@@ -12,7 +12,6 @@ public final class HTTPFetch: Handler {
 
     private let loop: EventLoop
     private var transport = Transport.none
-    /// Until its handshake is over.
     private var layer: TLSLayer?
     private var outgoing: [UInt8] = []
     private var sent = 0
@@ -86,7 +85,9 @@ public final class HTTPFetch: Handler {
                 }
             transport = Transport(socket)
             if let tls = request.tls {
-                layer = tls.context.flatMap { TLSLayer(to: socket, $0, name: tls.name, sessionKey: nil, tls.engine) }
+                layer = tls.context.flatMap {
+                    TLSLayer(to: socket, $0, name: tls.name, sessionKey: tls.sessionKey, tls.engine)
+                }
                 guard let layer else {
                     closeTransport()
                     return .noTLS
@@ -122,13 +123,13 @@ public final class HTTPFetch: Handler {
         guard let layer else { return true }
         switch layer.shakeHands() {
         case .done:
-            self.layer = nil
             phase = .request
             canReceive = layer.mayHaveBytes
             return true
         case .waiting: break
         case .closed: finish(.failed(.closedEarly))
-        case .failed(let reason): finish(.failed(.tlsFailed(reason: reason)))
+        case .failed(let reason):
+            finish(.failed(.tlsFailed(reason: layer.distrust.map { "\(reason): \($0)" } ?? reason)))
         }
         return false
     }
@@ -176,7 +177,8 @@ public final class HTTPFetch: Handler {
                 canReceive = false
                 if filled == 0 { giveBackBuffer() }
                 return
-            case .failed: return finish(.failed(.closedEarly))
+            // TLS 1.3 servers refuse a client's certificate behind the handshake.
+            case .failed: return finish(.failed(layer?.breachReason.map { .tlsFailed(reason: $0) } ?? .closedEarly))
             case .count(0): return finish(reader.streamEnded())
             case .count(let count):
                 if let result = take(buffer, filled + count) { return finish(result) }

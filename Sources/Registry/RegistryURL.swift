@@ -13,18 +13,17 @@ public enum RegistryURL: Hashable, Sendable, CustomStringConvertible {
 
     private static let laterSchemes: Set<String> = ["docker", "swarm", "zookeeper", "consul", "dns"]
 
-    /// Reads `file:PATH`, `file:///PATH`, or `etcd://` as `EtcdURL` says.
+    /// Reads `file:PATH`, `file:///PATH`, or `etcd://` and `etcds://` as `EtcdURL` says.
     public init(_ text: String) throws(Problem) {
         guard let colon = text.firstIndex(of: ":") else {
             throw Problem(message: "\(OneLine.quoted(text)) has no scheme; a file is written file:PATH")
         }
         let scheme = text[..<colon].lowercased()
         let rest = text[text.index(after: colon)...]
-        if scheme == "etcd" {
-            self = .etcd(try EtcdURL(rest: rest))
+        if scheme == "etcd" || scheme == "etcds" {
+            self = .etcd(try EtcdURL(rest: rest, isSecure: scheme == "etcds"))
             return
         }
-        guard scheme != "etcds" else { throw Problem(message: "etcd over TLS is not supported yet; use etcd://") }
         guard scheme == "file" else {
             let reason = Self.laterSchemes.contains(scheme) ? "is not supported in this version" : "is not known"
             throw Problem(message: "registry scheme \(OneLine.quoted(scheme)) \(reason); use file:PATH or etcd://")

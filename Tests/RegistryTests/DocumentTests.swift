@@ -119,7 +119,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("etcds://h:2379/mesh", "not supported yet"), ("etcd:h", "write etcd://"),
+        ("etcds://h?cert", "no value"), ("etcd:h", "write etcd://"),
         ("docker:///var/run/docker.sock", "not supported"),
         ("swarm:///x", "not supported"), ("zookeeper://h", "not supported"), ("consul://h", "not supported"),
         ("dns://h:53/x", "not supported"), ("nacos://h", "not known"), ("services.yaml", "no scheme"),

@@ -57,7 +57,7 @@ public final class TLSCertificate: Sendable {
     /// Reads a list of authorities only to see whether it can be used.
     public static func checkAuthorities(_ bundle: [UInt8]) throws(TLSError) { _ = try TLSAuthorities(bundle) }
 
-    private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
+    static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
         var parts = tm()
         guard let time, ASN1_TIME_to_tm(time, &parts) == 1 else { return nil }
         return Int64(timegm(&parts))

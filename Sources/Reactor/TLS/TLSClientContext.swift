@@ -11,7 +11,8 @@ public final class TLSClientContext: Sendable {
     /// - Parameters:
     ///   - authorities: PEM; `nil`: the system's.
     ///   - verifies: whether the server's certificate and name are looked at.
-    public init(authorities: [UInt8]?, verifies: Bool) throws(TLSError) {
+    ///   - identity: shown to servers that ask for a certificate.
+    public init(authorities: [UInt8]?, verifies: Bool, identity: TLSIdentity? = nil) throws(TLSError) {
         self.verifies = verifies
         mark = TLSAuthorities.digest((authorities ?? []) + [verifies ? 1 : 0, authorities == nil ? 1 : 0])
         pointer = try TLSContext.make(TLS_client_method())
@@ -30,6 +31,7 @@ public final class TLSClientContext: Sendable {
             guard let ssl, let session, let layer = TLSLayer.of(ssl) else { return 0 }
             return layer.keep(session) ? 1 : 0
         }
+        try identity?.use(in: pointer)
     }
 
     deinit { SSL_CTX_free(pointer) }
@@ -40,6 +42,41 @@ public final class TLSClientContext: Sendable {
         var length: UInt32 = 0
         guard let bytes = SSL_SESSION_get0_id_context(session, &length) else { return false }
         return UnsafeBufferPointer(start: bytes, count: Int(length)).elementsEqual(mark)
+    }
+}
+
+/// A certificate and its key, for servers that ask who their client is.
+public struct TLSIdentity: Sendable {
+    private let text: [UInt8]
+    private let keyText: [UInt8]?
+    private let nowSeconds: Int64
+
+    /// - Parameters:
+    ///   - text: PEM: the certificate, then its chain.
+    ///   - keyText: PEM; `nil`: the key is in `text`, too.
+    ///   - nowSeconds: since 1970; a certificate that has ended by then is refused.
+    public init(_ text: [UInt8], key keyText: [UInt8]?, nowSeconds: Int64) {
+        self.text = text
+        self.keyText = keyText
+        self.nowSeconds = nowSeconds
+    }
+
+    fileprivate func use(in context: OpaquePointer) throws(TLSError) {
+        let certificates = try PEM.certificates(text)
+        defer { for certificate in certificates { X509_free(certificate) } }
+        guard let leaf = certificates.first else { throw TLSError("no certificate") }
+        let key = try PEM.privateKey(keyText ?? text)
+        defer { EVP_PKEY_free(key) }
+        guard X509_check_private_key(leaf, key) == 1 else {
+            ERR_clear_error()
+            throw TLSError("the key belongs to another certificate")
+        }
+        guard let end = TLSCertificate.seconds(X509_get0_notAfter(leaf)), end > nowSeconds else {
+            throw TLSError("expired")
+        }
+        try TLSContext.check(Int(SSL_CTX_use_certificate(context, leaf)), nil)
+        try TLSContext.check(Int(SSL_CTX_use_PrivateKey(context, key)), nil)
+        for link in certificates.dropFirst() { try TLSContext.check(meshd_ctx_add_chain(context, link), nil) }
     }
 }
 

@@ -1,6 +1,7 @@
 import CLinux
 import COpenSSL
 import Glibc
+import NetAddress
 
 /// TLS over one socket. Made for a handshake, then handed to the engine inside a `Transport`; `close` ends both.
 ///
@@ -25,6 +26,8 @@ public final class TLSLayer: TransportLayer {
     private var moreFollows = false
     private var readsLeft = 0
     private var ioError: Int32 = 0
+    /// OpenSSL's number of what broke the connection; 0: nothing, or the peer left.
+    private var breach: UInt = 0
     private var isEstablished = false
     private var isBroken = false
     private var saidGoodbye = false
@@ -56,7 +59,9 @@ public final class TLSLayer: TransportLayer {
         guard let ssl else { return nil }
         self.sessionKey = sessionKey
         SSL_set_connect_state(ssl)
-        guard meshd_set_host_name(ssl, name) == 1, !context.verifies || SSL_set1_host(ssl, name) == 1 else {
+        // A server name is never an address (RFC 6066 section 3); certificates hold both.
+        let isNamed = IPAddress(name) != nil || meshd_set_host_name(ssl, name) == 1
+        guard isNamed, !context.verifies || SSL_set1_host(ssl, name) == 1 else {
             ERR_clear_error()
             return nil
         }
@@ -96,6 +101,18 @@ public final class TLSLayer: TransportLayer {
 
     /// Whether the handshake failed because of the server's certificate.
     public var isPeerDistrusted: Bool { ssl.map { SSL_get_verify_result($0) != Int(X509_V_OK) } ?? false }
+
+    /// What is wrong with the server's certificate; `nil`: nothing, or it was not come to.
+    public var distrust: String? {
+        guard let ssl else { return nil }
+        let result = SSL_get_verify_result(ssl)
+        return result == Int(X509_V_OK) ? nil : X509_verify_cert_error_string(result).map { String(cString: $0) }
+    }
+
+    /// What broke the connection behind its handshake, such as the peer's alert; `nil`: nothing, or the peer left.
+    public var breachReason: String? {
+        breach == 0 ? nil : ERR_reason_error_string(breach).map { String(cString: $0) }
+    }
 
     var ticketKeys: TLSTicketKeys { engine.ticketKeys }
 
@@ -274,6 +291,7 @@ public final class TLSLayer: TransportLayer {
         case SSL_ERROR_ZERO_RETURN: return .ended
         default:
             isBroken = true
+            if ioError == 0, !sawEnd { breach = ERR_peek_error() }
             ERR_clear_error()
             return .failed(ioError != 0 ? ioError : sawEnd ? ECONNRESET : EPROTO)
         }

@@ -36,11 +36,13 @@ final class EtcdClient {
     private var token: String?
     private var addresses: [String: IPAddress] = [:]
     private var lookup: HostLookup?
+    private let tls: RegistryTLSClient?
 
     /// - Parameter seed: chooses the member to begin with, so that nodes spread over them.
     init(_ url: EtcdURL, on loop: EventLoop, seed: UInt64) {
         self.url = url
         self.loop = loop
+        tls = url.tls.map { RegistryTLSClient($0) }
         index = Int(seed % UInt64(url.endpoints.count))
     }
 
@@ -50,6 +52,7 @@ final class EtcdClient {
     /// Turns to the next member, and asks for its address anew.
     func failover() {
         addresses[endpoint.host] = nil
+        tls?.forget()
         index = (index + 1) % url.endpoints.count
     }
 
@@ -60,13 +63,34 @@ final class EtcdClient {
         _ path: String, _ body: String, _ done: @escaping (Result<JSONValue, EtcdFailure>) -> Void
     ) -> EtcdCall {
         let call = EtcdCall()
+        ask(call, path, body, mayLogIn: true) { Self.end(call, $0, done) }
+        return call
+    }
+
+    /// - Parameter mayLogIn: whether a token that is void is replaced and the question asked once more.
+    private func ask(
+        _ call: EtcdCall, _ path: String, _ body: String, mayLogIn: Bool,
+        _ done: @escaping (Result<JSONValue, EtcdFailure>) -> Void
+    ) {
         prepare(call) { [self] ready in
             switch ready {
-            case .failure(let failure): Self.end(call, .failure(failure), done)
-            case .success(let target): post(call, target, path, body) { Self.end(call, $0, done) }
+            case .failure(let failure): done(.failure(failure))
+            case .success(let target):
+                post(call, target, path, body) { [self] result in
+                    guard mayLogIn, case .failure(let failure) = result, replacesToken(failure) else {
+                        return done(result)
+                    }
+                    ask(call, path, body, mayLogIn: false, done)
+                }
             }
         }
-        return call
+    }
+
+    /// Whether the token was void, which is forgotten then.
+    private func replacesToken(_ failure: EtcdFailure) -> Bool {
+        guard failure.isUnauthenticated, token != nil else { return false }
+        token = nil
+        return true
     }
 
     private static func end<T>(_ call: EtcdCall, _ result: T, _ done: (T) -> Void) {
@@ -80,13 +104,24 @@ final class EtcdClient {
         _ body: String, line: @escaping (EtcdWatchAnswer) -> Void, ended: @escaping (EtcdFailure?) -> Void
     ) -> EtcdCall {
         let call = EtcdCall()
+        openWatch(call, body, mayLogIn: true, line, ended)
+        return call
+    }
+
+    private func openWatch(
+        _ call: EtcdCall, _ body: String, mayLogIn: Bool, _ line: @escaping (EtcdWatchAnswer) -> Void,
+        _ ended: @escaping (EtcdFailure?) -> Void
+    ) {
         prepare(call) { [self] ready in
-            switch ready {
-            case .failure(let failure): Self.end(call, failure, ended)
-            case .success(let target): stream(call, request(target, "/v3/watch", body), line, ended)
+            do throws(EtcdFailure) {
+                stream(call, try request(try ready.get(), "/v3/watch", body), line) { [self] failure in
+                    guard mayLogIn, let failure, replacesToken(failure) else { return Self.end(call, failure, ended) }
+                    openWatch(call, body, mayLogIn: false, line, ended)
+                }
+            } catch {
+                later(call) { Self.end(call, error, ended) }
             }
         }
-        return call
     }
 
     private func stream(
@@ -94,10 +129,12 @@ final class EtcdClient {
         _ ended: @escaping (EtcdFailure?) -> Void
     ) {
         var status = 0
+        var isOver = false
         let stream = HTTPLineStream.start(request, lineLimitBytes: Self.answerLimitBytes, on: loop) { event in
             switch event {
             case .opened(let code): status = code
             case .line(let line):
+                guard !isOver else { return }
                 do throws(EtcdFailure) {
                     guard status == 200 else {
                         _ = try EtcdAnswer.value(status: status, line)
@@ -105,10 +142,11 @@ final class EtcdClient {
                     }
                     told(try EtcdAnswer.watch(line))
                 } catch {
+                    isOver = true
                     call.undo()
-                    Self.end(call, error, ended)
+                    ended(error)
                 }
-            case .ended(let failure): Self.end(call, failure.map(EtcdFailure.init), ended)
+            case .ended(let failure): if !isOver { ended(failure.map(EtcdFailure.init)) }
             }
         }
         call.undo = { stream.cancel() }
@@ -125,7 +163,14 @@ final class EtcdClient {
     private func prepare(_ call: EtcdCall, _ ready: @escaping (Result<Target, EtcdFailure>) -> Void) {
         resolve(call) { [self] result in
             guard case .success(let target) = result, let user = url.user, token == nil else { return ready(result) }
-            let body = EtcdRequest.authenticate(user, url.password ?? "")
+            let password: String
+            do throws(TextFault) {
+                password = try url.password?.read() ?? ""
+            } catch {
+                let failure = EtcdFailure.unreachable(error.message)
+                return later(call) { ready(.failure(failure)) }
+            }
+            let body = EtcdRequest.authenticate(user, password)
             post(call, target, "/v3/auth/authenticate", body) { [self] answer in
                 switch answer {
                 case .failure(let failure): ready(.failure(failure))
@@ -153,10 +198,14 @@ final class EtcdClient {
                 done(.success(target(first)))
             }
         } catch {
-            // Told in a turn of its own, as every answer.
-            let timer = CallTimer(loop) { done(.failure(.unreachable("\(error)"))) }
-            call.undo = { timer.cancel() }
+            later(call) { done(.failure(.unreachable("\(error)"))) }
         }
+    }
+
+    /// Tells an answer in a turn of its own, as every answer is told.
+    private func later(_ call: EtcdCall, _ body: @escaping () -> Void) {
+        let timer = CallTimer(loop, body)
+        call.undo = { timer.cancel() }
     }
 
     private func findLookup() throws(SystemError) -> HostLookup {
@@ -166,19 +215,33 @@ final class EtcdClient {
         return lookup
     }
 
-    private func request(_ target: Target, _ path: String, _ body: String) -> FetchRequest {
+    private func request(_ target: Target, _ path: String, _ body: String) throws(EtcdFailure) -> FetchRequest {
         var headers = [(name: "Content-Type", value: "application/json")]
         if let token, path != "/v3/auth/authenticate" { headers.append((name: "Authorization", value: token)) }
-        return FetchRequest(
+        var request = FetchRequest(
             "POST", path, to: .tcp(target.address), host: target.host, headers: headers, body: Array(body.utf8),
             timeoutNanoseconds: Self.timeoutNanoseconds, bodyLimitBytes: Self.answerLimitBytes)
+        guard let tls else { return request }
+        do throws(TextFault) {
+            request.tls = try tls.tls(
+                host: endpoint.host, server: target.address, nowNanoseconds: loop.nowNanoseconds)
+        } catch {
+            throw .unreachable(error.message)
+        }
+        return request
     }
 
     private func post(
         _ call: EtcdCall, _ target: Target, _ path: String, _ body: String,
         _ done: @escaping (Result<JSONValue, EtcdFailure>) -> Void
     ) {
-        let fetch = HTTPFetch.start(request(target, path, body), on: loop) { result in
+        let request: FetchRequest
+        do throws(EtcdFailure) {
+            request = try self.request(target, path, body)
+        } catch {
+            return later(call) { done(.failure(error)) }
+        }
+        let fetch = HTTPFetch.start(request, on: loop) { result in
             switch result {
             case .failed(let failure): done(.failure(EtcdFailure(failure)))
             case .response(let status, let body):

@@ -72,10 +72,10 @@ enum EtcdFailure: Error, Equatable, CustomStringConvertible {
     var isCompacted: Bool { mentions("has been compacted") }
     var isLeaseGone: Bool { mentions("lease not found") }
 
-    /// The token is unknown (any more), or there is none.
+    /// The token is unknown (any more), from before a change of users and roles, or there is none.
     var isUnauthenticated: Bool {
         if case .refused(code: 16, _) = self { return true }
-        return mentions("invalid auth token") || mentions("user name is empty")
+        return mentions("invalid auth token") || mentions("user name is empty") || mentions("revision of auth store")
     }
 }
 
@@ -175,7 +175,10 @@ enum EtcdAnswer {
     static func value(status: Int, _ body: [UInt8]) throws(EtcdFailure) -> JSONValue {
         guard status != 200 else { return try json(body) }
         guard let value = try? json(body), let message = value["message"]?.text ?? value["error"]?.text else {
-            throw .refused(code: 0, message: "HTTP status \(status); is it etcd 3.4 or later?")
+            // The gateway itself refuses in plain words.
+            let words = String(decoding: body.prefix(200).prefix { $0 != 0x0a }, as: UTF8.self)
+            let hint = status == 404 || words.isEmpty ? "; is it etcd 3.4 or later?" : ": \(words)"
+            throw .refused(code: 0, message: "HTTP status \(status)\(hint)")
         }
         throw .refused(code: Int(value["code"]?.integer ?? 0), message: message)
     }

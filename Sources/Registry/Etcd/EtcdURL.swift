@@ -1,7 +1,7 @@
 public import NetAddress
 
-/// `etcd://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]]...[/PREFIX]`: the members of one etcd cluster and the prefix of
-/// the keys that are the mesh's.
+/// `etcd://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]]...[/PREFIX][?PARAMETERS]`, or `etcds://` for TLS: the members of
+/// one etcd cluster and the prefix of the keys that are the mesh's.
 public struct EtcdURL: Hashable, Sendable, CustomStringConvertible {
     public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         /// A name, or an IP address without brackets.
@@ -22,20 +22,29 @@ public struct EtcdURL: Hashable, Sendable, CustomStringConvertible {
     /// One to `maximumEndpoints`, in the order written.
     public let endpoints: [Endpoint]
     public let user: String?
-    public let password: String?
+    public let password: RegistryPassword?
+    /// `nil`: in clear.
+    public let tls: RegistryTLS?
     /// Begins with `/` and does not end with one.
     public let prefix: String
 
-    /// Without the password: it stands in logs and on status pages.
+    /// Without the password and the parameters: it stands in logs and on status pages.
     public var description: String {
         let who = user.map { "\($0)@" } ?? ""
-        return "etcd://\(who)\(endpoints.map(\.description).joined(separator: ","))\(prefix)"
+        let scheme = tls == nil ? "etcd" : "etcds"
+        return "\(scheme)://\(who)\(endpoints.map(\.description).joined(separator: ","))\(prefix)"
     }
 
-    /// Reads what stands behind `etcd:`.
-    init(rest: Substring) throws(RegistryURL.Problem) {
+    /// Reads what stands behind `etcd:` or `etcds:`.
+    init(rest: Substring, isSecure: Bool) throws(RegistryURL.Problem) {
         guard rest.hasPrefix("//") else { throw Self.problem("write etcd://HOST:2379/PREFIX") }
         var authority = rest.dropFirst(2)
+        let mark = authority.firstIndex(of: "?") ?? authority.endIndex
+        let parameters = try URLParameters(
+            authority[mark...].dropFirst(), of: "etcd",
+            known: (isSecure ? RegistryTLS.parameters : []) + RegistryPassword.parameters)
+        authority = authority[..<mark]
+        tls = isSecure ? try RegistryTLS(parameters) : nil
         var path = Substring()
         if let slash = authority.firstIndex(of: "/") {
             path = authority[slash...]
@@ -43,13 +52,18 @@ public struct EtcdURL: Hashable, Sendable, CustomStringConvertible {
         }
         if let at = authority.lastIndex(of: "@") {
             let parts = authority[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            user = try Self.decoded(parts[0])
-            password = parts.count == 2 ? try Self.decoded(parts[1]) : nil
+            let what = "the user's name or password"
+            user = try URLParameters.decoded(parts[0], what, of: "etcd")
+            let text = parts.count == 2 ? try URLParameters.decoded(parts[1], what, of: "etcd") : nil
+            password = try RegistryPassword(parameters, text: text)
             guard user != "" else { throw Self.problem("the user's name is empty") }
             authority = authority[authority.index(after: at)...]
         } else {
             user = nil
             password = nil
+            guard try RegistryPassword(parameters, text: nil) == nil else {
+                throw Self.problem("a password without a user")
+            }
         }
         let hosts = authority.split(separator: ",", omittingEmptySubsequences: false)
         guard (1...Self.maximumEndpoints).contains(hosts.count) else {
@@ -89,27 +103,5 @@ public struct EtcdURL: Hashable, Sendable, CustomStringConvertible {
             throw problem("\(OneLine.quoted(path)) is not a prefix of keys: up to 256 visible ASCII characters")
         }
         return String(path)
-    }
-
-    /// Percent-decoding (RFC 3986 section 2.1) of a user's name or password.
-    private static func decoded(_ text: Substring) throws(RegistryURL.Problem) -> String {
-        var octets: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                octets.append(byte)
-                continue
-            }
-            let digits = String(decoding: rest.prefix(2), as: UTF8.self)
-            guard digits.utf8.count == 2, !digits.hasPrefix("+"), let value = UInt8(digits, radix: 16) else {
-                throw problem("a '%' in the user's name or password is not followed by two hexadecimal digits")
-            }
-            octets.append(value)
-            rest = rest.dropFirst(2)
-        }
-        guard let result = String(validating: octets, as: UTF8.self), octets.count <= 256,
-            octets.allSatisfy({ $0 >= 0x20 && $0 != 0x7f })
-        else { throw problem("the user's name or password is no text of up to 256 bytes") }
-        return result
     }
 }

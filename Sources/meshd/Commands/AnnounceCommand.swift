@@ -66,7 +66,7 @@ enum AnnounceCommand {
         guard words.count == 2 else { throw Complaint("a service and an address are needed") }
         guard let registry = values["registry"]?.first else { throw Complaint("--registry is needed") }
         guard case .etcd(let url) = try RegistryURL(registry) else {
-            throw Complaint("--registry: only etcd:// takes announcements")
+            throw Complaint("--registry: only etcd:// and etcds:// take announcements")
         }
         var plan = Plan(announcement: try announcement(words[0], words[1], values), registry: url)
         if let text = values["ttl"]?.first {

@@ -17,14 +17,23 @@ final class EtcdCluster {
         var endpoint: String { "127.0.0.1:\(clientPort)" }
         var log: String { process?.errors ?? "" }
 
-        fileprivate func start(cluster: String) throws {
-            let arguments = [
-                "--name", name, "--data-dir", "\(directory.path)/\(name)",
-                "--listen-client-urls", "http://\(endpoint)", "--advertise-client-urls", "http://\(endpoint)",
-                "--listen-peer-urls", "http://127.0.0.1:\(peerPort)",
-                "--initial-advertise-peer-urls", "http://127.0.0.1:\(peerPort)", "--initial-cluster", cluster,
-                "--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap",
-            ]
+        fileprivate func start(cluster: String, _ authority: CertificateAuthority?) throws {
+            let scheme = authority == nil ? "http" : "https"
+            let secure = authority.map {
+                [
+                    "--cert-file", $0.path("etcd.crt"), "--key-file", $0.path("etcd.key"), "--client-cert-auth",
+                    "--trusted-ca-file", $0.path("ca.crt"),
+                ]
+            }
+            let arguments =
+                (secure ?? []) + [
+                    "--name", name, "--data-dir", "\(directory.path)/\(name)",
+                    "--listen-client-urls", "\(scheme)://\(endpoint)",
+                    "--advertise-client-urls", "\(scheme)://\(endpoint)",
+                    "--listen-peer-urls", "http://127.0.0.1:\(peerPort)",
+                    "--initial-advertise-peer-urls", "http://127.0.0.1:\(peerPort)", "--initial-cluster", cluster,
+                    "--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap",
+                ]
             process = try ChildProcess("/usr/bin/etcd", arguments, files: "\(directory.path)/\(name)-log")
         }
 
@@ -41,13 +50,16 @@ final class EtcdCluster {
     let members: [Member]
     /// Flags of `etcdctl` that say who asks.
     var credentials: [String] = []
+    private let authority: CertificateAuthority?
     private var calls = 0
 
     var endpoints: String { members.map(\.endpoint).joined(separator: ",") }
     /// The registry of a mesh whose keys begin with `/mesh/`.
     var registry: String { "etcd://\(endpoints)/mesh" }
 
-    init(members count: Int = 1) throws {
+    /// - Parameter authority: makes the members speak TLS, with the pair `etcd`, and demand certificates of it.
+    init(members count: Int = 1, _ authority: CertificateAuthority? = nil) throws {
+        self.authority = authority
         let directory = try TemporaryDirectory()
         self.directory = directory
         members = (0..<count).map { Member("m\($0)", directory) }
@@ -57,7 +69,8 @@ final class EtcdCluster {
 
     /// Starts a member, again with its data where it has run before.
     func start(_ member: Member) throws {
-        try member.start(cluster: members.map { "\($0.name)=http://127.0.0.1:\($0.peerPort)" }.joined(separator: ","))
+        let peers = members.map { "\($0.name)=http://127.0.0.1:\($0.peerPort)" }
+        try member.start(cluster: peers.joined(separator: ","), authority)
     }
 
     func waitHealthy() throws {
@@ -71,7 +84,12 @@ final class EtcdCluster {
         calls += 1
         // One that is down would be asked in vain for seconds.
         let live = members.filter { $0.process?.poll() == nil }.map(\.endpoint)
-        let words = ["--endpoints", live.joined(separator: ",")] + credentials + arguments
+        let scheme = authority == nil ? "http" : "https"
+        let secure = authority.map {
+            ["--cacert", $0.path("ca.crt"), "--cert", $0.path("etcd.crt"), "--key", $0.path("etcd.key")]
+        }
+        let endpoints = live.map { "\(scheme)://\($0)" }.joined(separator: ",")
+        let words = ["--endpoints", endpoints] + (secure ?? []) + credentials + arguments
         let child = try ChildProcess("/usr/bin/etcdctl", words, files: "\(directory.path)/ctl-\(calls)")
         let status = try child.waitExit(within: 30)
         return (status, child.output + child.errors)

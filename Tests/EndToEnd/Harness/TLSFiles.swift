@@ -45,6 +45,42 @@ enum OpenSSL {
     }
 }
 
+/// A certificate authority and what it has signed, in a folder of its own: `ca.crt`, `NAME.crt` with `NAME.key`.
+final class CertificateAuthority {
+    private let folder: TemporaryDirectory
+    private static let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+
+    init() throws {
+        folder = try TemporaryDirectory()
+        let subject = ["-subj", "/CN=authority", "-days", "30"]
+        try OpenSSL.run(
+            ["req", "-x509"] + Self.key + subject + ["-keyout", path("ca.key"), "-out", path("ca.crt")],
+            in: folder.path)
+    }
+
+    func path(_ file: String) -> String { "\(folder.path)/\(file)" }
+
+    /// Signs a pair for servers and clients.
+    ///
+    /// - Parameters:
+    ///   - names: as in a subject alternative name: `IP:127.0.0.1`.
+    ///   - isExpired: it has ended.
+    func sign(_ name: String, _ names: String, isExpired: Bool = false) throws {
+        let text = "subjectAltName=\(names)\nextendedKeyUsage=serverAuth,clientAuth\n"
+        try TextFile.write(text, to: path("\(name).ext"))
+        try OpenSSL.run(
+            ["req", "-new"] + Self.key + [
+                "-subj", "/O=\(name)", "-keyout", path("\(name).key"), "-out", path("\(name).csr"),
+            ], in: folder.path)
+        try OpenSSL.run(
+            [
+                "x509", "-req", "-in", path("\(name).csr"), "-CA", path("ca.crt"), "-CAkey", path("ca.key"),
+                "-CAcreateserial", "-days", isExpired ? "-1" : "30", "-extfile", path("\(name).ext"), "-out",
+                path("\(name).crt"),
+            ], in: folder.path)
+    }
+}
+
 /// Short commands.
 enum Tool {
     static func run(_ words: [String], in folder: String, within seconds: Double = 30) throws -> CommandResult {

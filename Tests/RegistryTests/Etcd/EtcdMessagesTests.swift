@@ -111,22 +111,47 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
     @Test(arguments: [
         ("etcd://127.0.0.1:2379/mesh", "etcd://127.0.0.1:2379/mesh"), ("etcd://h", "etcd://h:2379/mesh"),
         ("etcd://a:1,B:2,[::1]:3/x/y/", "etcd://a:1,b:2,[::1]:3/x/y"), ("ETCD://[::1]", "etcd://[::1]:2379/mesh"),
-        ("etcd://me:s%3A%40cret@h:1/m", "etcd://me@h:1/m"),
+        ("etcd://me:s%3A%40cret@h:1/m", "etcd://me@h:1/m"), ("etcds://h", "etcds://h:2379/mesh"),
+        ("etcds://me@a:1,[::1]:2/m?ca=/a.pem&cert=c&key=k&password-env=P", "etcds://me@a:1,[::1]:2/m"),
     ])
     func taken(text: String, shown: String) throws { #expect(try url(text).description == shown) }
 
     @Test func parts() throws {
         let url = try url("etcd://me:s%3A%40cr:et@h:1/m")
-        #expect((url.user, url.password, url.prefix) == ("me", "s:@cr:et", "/m"))
+        #expect((url.user, url.prefix) == ("me", "/m"))
+        #expect(url.password == .text("s:@cr:et"))
         #expect(url.endpoints.map(\.port) == [1])
+        #expect(url.tls == nil)
         #expect(try self.url("etcd://me@h").password == nil)
+        #expect(try self.url("etcd://me@h?password-file=/run/p%20w").password == .file(path: "/run/p w"))
+    }
+
+    @Test func parametersOfTLS() throws {
+        let url = try url("etcds://h/m?ca=a%26b&cert=c&key=k&server-name=Etcd.Internal")
+        #expect((url.prefix, url.tls?.authorities, url.tls?.certificate) == ("/m", "a&b", "c"))
+        #expect((url.tls?.key, url.tls?.serverName) == ("k", "etcd.internal"))
+        let bare = try self.url("etcds://h?")
+        #expect((bare.tls?.authorities, bare.tls?.certificate, bare.tls?.serverName) == (nil, nil, nil))
+    }
+
+    @Test func passwordsAreRead() throws {
+        #expect(try RegistryPassword.text("a").read() == "a")
+        #expect(throws: TextFault("password-env MESHD_TEST_NONE is not set")) {
+            try RegistryPassword.environment(name: "MESHD_TEST_NONE").read()
+        }
+        #expect(throws: TextFault("password-file /nowhere/p: No such file or directory")) {
+            try RegistryPassword.file(path: "/nowhere/p").read()
+        }
     }
 
     @Test(arguments: [
         "etcd:", "etcd:h", "etcd:/h", "etcd://", "etcd:///mesh", "etcd://a,,b", "etcd://h:0", "etcd://h:99999",
         "etcd://h:x",
         "etcd://@h", "etcd://a%2@h", "etcd://a%zz@h", "etcd://a%0a@h", "etcd://h/a b", "etcd://h/a//b", "etcd://h!/m",
-        "etcd://" + Array(repeating: "h", count: 17).joined(separator: ","), "etcds://h",
+        "etcd://" + Array(repeating: "h", count: 17).joined(separator: ","), "etcd://h?ca=x", "etcds://h?key=k",
+        "etcds://h?ca", "etcds://h?ca=", "etcds://h?ca=a&ca=b", "etcds://h?nonsense=1", "etcds://h?server-name=a/b",
+        "etcds://h?ca=%0a", "etcd://h?password-env=P", "etcd://me:p@h?password-env=P",
+        "etcd://me@h?password-env=P&password-file=F",
     ])
     func refused(text: String) { #expect(throws: RegistryURL.Problem.self) { try RegistryURL(text) } }
 }
