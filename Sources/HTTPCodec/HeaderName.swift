@@ -12,6 +12,9 @@ public enum HeaderName: UInt8, Sendable {
     case proxyAuthenticate
     case proxyConnection
     case referer
+    /// Of the WebSocket handshake, which HTTP/2 does without.
+    case secWebSocketAccept
+    case secWebSocketKey
     case te
     case traceparent
     case tracestate
@@ -80,9 +83,13 @@ public enum HeaderName: UInt8, Sendable {
             return bytes[12] | 0x20 == UInt8(ascii: "h")
                 ? check("x-forwarded-host", .xForwardedHost) : check("x-forwarded-port", .xForwardedPort)
         case 17:
-            return first == UInt8(ascii: "x")
-                ? check("x-forwarded-proto", .xForwardedProto) : check("transfer-encoding", .transferEncoding)
+            switch first {
+            case UInt8(ascii: "x"): return check("x-forwarded-proto", .xForwardedProto)
+            case UInt8(ascii: "s"): return check("sec-websocket-key", .secWebSocketKey)
+            default: return check("transfer-encoding", .transferEncoding)
+            }
         case 18: return check("proxy-authenticate", .proxyAuthenticate)
+        case 20: return check("sec-websocket-accept", .secWebSocketAccept)
         case 21: return isLike("x-client-cert-subject", bytes, count) ? .xClientCert : .other
         case 25: return isLike("x-client-cert-fingerprint", bytes, count) ? .xClientCert : .other
         default: return .other

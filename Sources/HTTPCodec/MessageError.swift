@@ -23,6 +23,8 @@ public enum MessageError: UInt8, Error, Sendable, CaseIterable {
     case repeatedHost
     case badHost
     case unsupportedMethod
+    case unsupportedTunnel
+    case badWebSocketKey
     case unknownExpectation
     case badChunkSize
     case badChunkEnd
@@ -34,7 +36,7 @@ public enum MessageError: UInt8, Error, Sendable, CaseIterable {
         case .targetTooLong: 414
         case .tooManyFields, .headTooLarge: 431
         case .unsupportedVersion: 505
-        case .unknownTransferEncoding, .unsupportedMethod: 501
+        case .unknownTransferEncoding, .unsupportedMethod, .unsupportedTunnel: 501
         case .unknownExpectation: 417
         default: 400
         }
@@ -66,6 +68,8 @@ public enum MessageError: UInt8, Error, Sendable, CaseIterable {
         case .repeatedHost: "repeated Host"
         case .badHost: "malformed Host"
         case .unsupportedMethod: "method not supported"
+        case .unsupportedTunnel: "tunnel protocol not supported"
+        case .badWebSocketKey: "malformed or missing Sec-WebSocket-Key"
         case .unknownExpectation: "unknown expectation"
         case .badChunkSize: "malformed chunk size"
         case .badChunkEnd: "malformed chunk end"

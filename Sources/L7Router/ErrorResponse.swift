@@ -30,6 +30,9 @@ struct ErrorResponse {
     static let connectionTerminated = ErrorResponse(502, .connectionTerminated, "the instance closed before its answer")
     static let responseTimeout = ErrorResponse(504, .responseTimeout, "the instance did not answer in time")
     static let badUpgrade = ErrorResponse(502, .upgradeFailed, "the instance upgraded unasked")
+    static let notUpgraded = ErrorResponse(502, .upgradeFailed, "the instance did not upgrade")
+    static let badAccept = ErrorResponse(502, .upgradeFailed, "the instance's Sec-WebSocket-Accept is wrong")
+    static let noTunnels = ErrorResponse(502, .upgradeFailed, "the instance takes no WebSocket over HTTP/2")
     static let tooManyInterim = ErrorResponse(502, .protocolError, "too many interim responses")
 
     static func unknownHost(_ status: Int) -> ErrorResponse {

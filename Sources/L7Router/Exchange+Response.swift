@@ -99,11 +99,12 @@ extension Exchange {
 
     private func finalHead(_ client: ClientConnection, _ instance: InstanceConnection, _ length: Int) {
         let head = worker.responseHead
-        if head.status == 101, !asksUpgrade || !head.options.contains(.upgrade) { return refuse(.badUpgrade) }
+        if let fault = upgradeFault(client, head, instance.input.raw.baseAddress!) { return refuse(fault) }
         if request.isEmpty { request.release(buffers) }
-        status = head.status
-        responseBody = BodyDecoder(head.framing)
         let isTunnel = head.status == 101
+        // A stream of HTTP/2 knows no 101.
+        status = isTunnel && client.isStream ? 200 : head.status
+        responseBody = BodyDecoder(head.framing)
         decideFraming(head, isTunnel)
         guard var writer = client.output.writer(buffers) else {
             status = 0

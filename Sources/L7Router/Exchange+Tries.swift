@@ -85,9 +85,12 @@ extension Exchange {
 
     /// The same with an instance that speaks HTTP/2.
     private func openStream(_ client: ClientConnection, _ picked: Endpoint) {
+        // The instance would never see the key: what it says of the handshake is ours to say.
+        if asksWebSocket, !hasWebSocketKey { return refuse(ErrorResponse(.badWebSocketKey)) }
         let connection: InstanceConnection
         do {
-            guard let opened = try worker.openStream(picked, worker.balancer.upstreamTLS(pool)) else {
+            let tls = worker.balancer.upstreamTLS(pool)
+            guard let opened = try worker.openStream(picked, tls, isTunnel: asksWebSocket) else {
                 return refuse(.noTLS)
             }
             connection = opened
@@ -123,6 +126,16 @@ extension Exchange {
             worker.dialed(endpoint, error)
         }
         lastFailure = Self.answer(error)
+        tried.insert(endpoint.id)
+        guard dials < worker.options.dialAttempts else { return refuse(lastFailure) }
+        connect(client)
+    }
+
+    /// The instance speaks HTTP/2 and takes no WebSockets over it. Another one may: they need not be of one version.
+    func tunnelRefused() {
+        guard let client, let endpoint else { return }
+        dropInstance()
+        lastFailure = .noTunnels
         tried.insert(endpoint.id)
         guard dials < worker.options.dialAttempts else { return refuse(lastFailure) }
         connect(client)

@@ -4,6 +4,27 @@ import Reactor
 // After an upgrade: bytes both ways, each side ended on its own.
 
 extension Exchange {
+    func noteWebSocket(_ head: RequestHead, _ base: UnsafeRawPointer) {
+        asksWebSocket = head.asksWebSocket(worker.trailers.fields, in: base)
+        let key = worker.trailers.fields.only(.secWebSocketKey, in: base)
+        hasWebSocketKey = key.map(WebSocketKey.isWellFormed) ?? false
+    }
+
+    /// What is wrong with an answer to an upgrade; `nil`: nothing. An HTTP/1.1 client judges the handshake itself; for
+    /// one of HTTP/2 it was made here (RFC 8441 section 5).
+    func upgradeFault(
+        _ client: ClientConnection, _ head: ResponseHead, _ base: UnsafeRawPointer
+    ) -> ErrorResponse? {
+        if head.status == 101, !asksUpgrade || !head.options.contains(.upgrade) { return .badUpgrade }
+        guard asksUpgrade, client.isStream, head.status == 101 || head.status / 100 == 2 else { return nil }
+        // Any success would tell the client that the tunnel stands.
+        guard head.status == 101 else { return .notUpgraded }
+        guard let accept = (client.transport.layer as? HTTP2RequestStream)?.accept,
+            head.answers(accept, worker.trailers.fields, in: base)
+        else { return .badAccept }
+        return nil
+    }
+
     func beginTunnel() {
         worker.counters.upgrades += 1
         response = .tunnel
@@ -35,6 +56,7 @@ extension Exchange {
     func tunnelTimedOut() {
         worker.counters.tunnelIdleTimeouts += 1
         reason = .tunnelIdleTimeout
+        client?.transport.shutdownWrite()
         client?.close()
     }
 

@@ -44,6 +44,10 @@ final class Exchange {
     /// The client said that none will.
     var clientAskedToClose = false
     var asksUpgrade = false
+    /// The upgrade is one to a WebSocket.
+    var asksWebSocket = false
+    /// The handshake's key is one, so that it can be answered here.
+    var hasWebSocketKey = false
     /// The request is a gRPC call: failures are told as gRPC tells them, and either side may be silent for long.
     var isGRPC = false
     /// When the caller gives up, as far as it said so.
@@ -112,12 +116,14 @@ final class Exchange {
         clientIsHTTP10 = head.minorVersion == 0
         clientKeepsAlive = head.keepsAlive
         clientAskedToClose = !head.keepsAlive
-        isGRPC = head.options.contains(.grpc)
         callDeadline = head.grpcTimeout == 0 ? .max : startedNanoseconds.addingWithSaturation(head.grpcTimeout)
         asksUpgrade = head.options.contains(.upgrade) && !clientIsHTTP10
+        // What gRPC says of its failures is a success to who asked for a tunnel.
+        isGRPC = head.options.contains(.grpc) && !asksUpgrade
         requestBody = BodyDecoder(head.framing)
         requestIsChunked = head.framing == .chunked
         let raw = client.input.raw
+        if asksUpgrade { noteWebSocket(head, raw.baseAddress!) }
         if worker.accessLog != nil { beginNotes(head, raw.baseAddress!, headLength, began) }
         pool = -1
         let action: RouteAction?
@@ -272,7 +278,7 @@ final class Exchange {
         (dials, repeats, interims, status) = (0, 0, 0, 0)
         (isReplayable, requestIsSent, requestIsBegun, requestIsBroken) = (true, false, false, false)
         (response, responseIsChunked, instanceKeepsAlive) = (.awaited, false, false)
-        (tunnelClientEnded, tunnelInstanceEnded) = (false, false)
+        (asksWebSocket, hasWebSocketKey, tunnelClientEnded, tunnelInstanceEnded) = (false, false, false, false)
         (reason, times, picks) = (nil, ExchangeTimes(), 0)
         (bytesIn, bytesOut, headBytesOut) = (0, 0, 0)
         if worker.keepsNotes { notes.clear() }

@@ -83,6 +83,10 @@ final class InstanceConnection: Handler {
 
     private func connected(_ readiness: Readiness) {
         guard readiness.contains(.writable) || !readiness.isDisjoint(with: [.error, .hangup]) else { return }
+        if let stream, stream.isTunnelRefused {
+            exchange?.tunnelRefused()
+            return
+        }
         let code = readiness.isDisjoint(with: [.error, .hangup]) ? 0 : stream?.failure ?? transport.socket.takeError()
         guard code == 0, readiness.isDisjoint(with: [.error, .hangup]) else {
             exchange?.dialFailed(SystemError("connect", code == 0 ? SystemError.connectionReset : code))

@@ -53,7 +53,7 @@ import Testing
 
     @Test(arguments: [
         "bytewise", "almost_preface", "many_streams", "trailers", "interim", "refused_fields", "refused_requests",
-        "cut_body", "early_answer", "slow_reader",
+        "refused_tunnels", "cut_body", "early_answer", "slow_reader",
     ])
     func frames(name: String) throws {
         try Web.with(Self.behaviour()) { mesh, instance in

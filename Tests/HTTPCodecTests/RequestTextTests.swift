@@ -10,6 +10,8 @@ import Testing
         var isChunked = false
     }
 
+    private static let key = WebSocketKey(0x7468_6520_7361_6d70, 0x6c65_206e_6f6e_6365)
+
     static let base: [(String, String)] = [
         (":method", "GET"), (":scheme", "https"), (":authority", "a.example"), (":path", "/x?y=1"),
     ]
@@ -24,7 +26,7 @@ import Testing
         for (name, value) in fields {
             withExactCopy(name) { name in withExactCopy(value) { value in text.append(name, value) } }
         }
-        let isChunked = text.finish(hasBody: hasBody)
+        let isChunked = text.finish(hasBody: hasBody) { key }
         let bytes = UnsafeRawBufferPointer(start: memory, count: text.count)
         return Rendered(text: String(decoding: bytes, as: UTF8.self), fault: text.fault, isChunked: isChunked)
     }
@@ -92,6 +94,48 @@ import Testing
         #expect(render(Self.base.filter { !replaced.contains($0.0) || $0.0 == "x-a" } + fields).fault == fault)
     }
 
+    private static let tunnel: [(String, String)] = [
+        (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":authority", "a.example"),
+        (":path", "/chat"),
+    ]
+
+    @Test func anExtendedConnectIsAnUpgrade() {
+        var random = SeededRandom(seed: 2)
+        for _ in 0..<24 {
+            let fields =
+                Self.tunnel.shuffled(using: &random) + [
+                    ("sec-websocket-version", "13"), ("sec-websocket-key", "of the client"), ("host", "A.example"),
+                ]
+            for hasBody in [true, false] {
+                let rendered = render(fields, hasBody: hasBody)
+                #expect(rendered.fault == nil && !rendered.isChunked)
+                #expect(
+                    rendered.text
+                        == "GET /chat HTTP/1.1\r\nhost: a.example\r\nsec-websocket-version: 13\r\n"
+                        + "connection: Upgrade\r\nupgrade: websocket\r\n"
+                        + "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            }
+        }
+    }
+
+    @Test(arguments: [
+        (":protocol", "connect-udp", MessageError.unsupportedTunnel), (":protocol", "web socket", .badFieldName),
+        (":protocol", "", .badFieldName), (":path", "*", .badTarget), (":path", "", .badTarget),
+        (":authority", "", .badHost), (":method", "GET", .badMethod), (":method", "connect", .badMethod),
+        ("content-length", "0", .badContentLength), ("upgrade", "websocket", .badFieldName),
+    ])
+    func faultsOfTunnels(name: String, value: String, fault: MessageError) {
+        #expect(render(Self.tunnel.filter { $0.0 != name } + [(name, value)], hasBody: true).fault == fault)
+    }
+
+    @Test func whatATunnelNeeds() {
+        for (name, fault) in [(":authority", MessageError.missingHost), (":path", .badTarget), (":method", .badMethod)]
+        {
+            #expect(render(Self.tunnel.filter { $0.0 != name }).fault == fault)
+        }
+        #expect(render([(":method", "CONNECT"), (":authority", "a.example:443")]).fault == .unsupportedMethod)
+    }
+
     @Test func twiceIsAFault() {
         for field in Self.base where field.0 != ":scheme" { #expect(render(Self.base + [field]).fault != nil) }
     }
@@ -108,10 +152,12 @@ import Testing
 
     private static let names = [
         ":method", ":path", ":authority", ":scheme", ":protocol", "host", "cookie", "te", "content-length", "x-a",
+        "sec-websocket-key",
         "connection", "transfer-encoding", "accept", "",
     ]
     private static let values = [
-        "GET", "POST", "HEAD", "/", "/a?b", "*", "a.example", "https", "trailers", "5", "chunked", "", "a=1",
+        "GET", "POST", "HEAD", "CONNECT", "websocket", "/", "/a?b", "*", "a.example", "https", "trailers", "5",
+        "chunked", "", "a=1",
         String(repeating: "v", count: 300),
     ]
 
@@ -120,7 +166,8 @@ import Testing
         var random = SeededRandom(seed: seed)
         var whole = 0
         for _ in 0..<4000 {
-            var fields = (random.once(in: 3) ? [] : Self.base).map { (Array($0.0.utf8), Array($0.1.utf8)) }
+            let start = random.once(in: 3) ? [] : random.once(in: 4) ? Self.tunnel : Self.base
+            var fields = start.map { (Array($0.0.utf8), Array($0.1.utf8)) }
             for _ in 0..<random.below(8) {
                 var name = Array(random.element(of: Self.names).utf8)
                 var value = Array(random.element(of: Self.values).utf8)
@@ -136,6 +183,9 @@ import Testing
         #expect(whole > 300, "some are whole")
     }
 
+    private static let ownNames: Set<String> = [
+        "host", "transfer-encoding", "content-length", "connection", "upgrade", "sec-websocket-key",
+    ]
     private static let marks = Array("\r\n\r\n: \t,;\u{0}\u{7f}0aA/*".utf8) + [0x80, 0xff]
 
     private func check(_ rendered: Rendered, _ fields: [([UInt8], [UInt8])]) {
@@ -146,7 +196,7 @@ import Testing
         let given = Set(fields.map { String(decoding: $0.0, as: UTF8.self) })
         for line in lines.dropFirst().dropLast(2) {
             let name = String(line.prefix { $0 != 58 }) ?? ""
-            #expect(given.contains(name) || ["host", "transfer-encoding", "content-length"].contains(name))
+            #expect(given.contains(name) || Self.ownNames.contains(name))
             #expect(name != "transfer-encoding" || rendered.isChunked)
         }
         let read = readRequest(Array(rendered.text.utf8))

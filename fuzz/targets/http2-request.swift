@@ -20,7 +20,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         let name = take()
         text.append(name, take())
     }
-    _ = text.finish(hasBody: data[1] & 1 != 0)
+    _ = text.finish(hasBody: data[1] & 1 != 0) { WebSocketKey(1, 2) }
     guard text.fault == nil else { return 0 }
     let bytes = UnsafeRawBufferPointer(start: memory, count: text.count)
     precondition(text.count <= capacity && bytes.suffix(4).elementsEqual("\r\n\r\n".utf8))

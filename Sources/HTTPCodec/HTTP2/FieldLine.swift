@@ -4,6 +4,8 @@
 /// What a field of a header block means for the text that it is rendered into.
 enum BlockField {
     case plain, cookie, host, contentLength, te
+    /// Has no meaning where a WebSocket is a stream (RFC 8441 section 5).
+    case webSocketKey, webSocketAccept
     /// Concerns one connection and must not be in HTTP/2 at all (RFC 9113 section 8.2.2).
     case connectionSpecific
 
@@ -17,7 +19,13 @@ enum BlockField {
         case 10: self = named("connection") || named("keep-alive") ? .connectionSpecific : .plain
         case 14: self = named("content-length") ? .contentLength : .plain
         case 16: self = named("proxy-connection") ? .connectionSpecific : .plain
-        case 17: self = named("transfer-encoding") ? .connectionSpecific : .plain
+        case 17:
+            if named("transfer-encoding") {
+                self = .connectionSpecific
+            } else {
+                self = named("sec-websocket-key") ? .webSocketKey : .plain
+            }
+        case 20: self = named("sec-websocket-accept") ? .webSocketAccept : .plain
         default: self = .plain
         }
     }

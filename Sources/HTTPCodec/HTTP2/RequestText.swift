@@ -2,7 +2,8 @@
 ///
 /// The pseudo-header fields wait at the end of the memory until the first other field shows that they are complete:
 /// their order is free, that of a request line is not. Only the first fault is kept; after it nothing is written, but
-/// the octets are still counted. The text is then parsed like any other head, so this looks only at what cannot be
+/// the octets are still counted. An extended CONNECT for a WebSocket (RFC 8441) becomes the upgrade that it stands for,
+/// with a key of our own. The text is then parsed like any other head, so this looks only at what cannot be
 /// told from the text any more.
 public struct RequestText {
     private let base: UnsafeMutableRawPointer
@@ -15,6 +16,8 @@ public struct RequestText {
     private var authority = ByteRange.empty
     private var tunnel = ByteRange.empty
     private var isBegun = false
+    /// Where the authority's text begins.
+    private var authorityStart = 0
     private var fields = 0
     private var cookieEnd = -1
     private var hasLength = false
@@ -24,6 +27,8 @@ public struct RequestText {
     /// Why this cannot be a request.
     public private(set) var fault: MessageError?
     public private(set) var isHead = false
+    /// It asks for a WebSocket.
+    public private(set) var isTunnel = false
 
     /// Octets of text so far.
     public var count: Int { writer.count }
@@ -55,12 +60,14 @@ public struct RequestText {
             return
         }
         switch BlockField(name) {
-        case .plain: fault = writer.appendLine(name, value)
+        case .plain, .webSocketAccept: fault = writer.appendLine(name, value)
+        case .webSocketKey: if !isTunnel { fault = writer.appendLine(name, value) }
         case .cookie: fault = appendCookie(name, value)
         case .host: fault = checkHost(name, value)
         case .contentLength:
             hasLength = true
-            fault = writer.appendLine(name, value)
+            // What follows is no content (RFC 9110 section 9.3.6).
+            fault = isTunnel ? .badContentLength : writer.appendLine(name, value)
         case .te: acceptsTrailers = Octets.equal(value, "trailers")
         case .connectionSpecific: fault = .badFieldName
         }
@@ -113,6 +120,18 @@ public struct RequestText {
             && bytes.elementsEqual(UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
     }
 
+    /// A tunnel leads to a service, as the same request in HTTP/1.1 would: to none where it is plain CONNECT, and only
+    /// with the one protocol that is understood (RFC 8441 section 4).
+    private mutating func judgeTunnel() -> MessageError? {
+        guard isMethod("CONNECT") else { return tunnel.isEmpty ? nil : .badMethod }
+        guard !tunnel.isEmpty else { return .unsupportedMethod }
+        guard Octets.equal(tunnel.bytes(in: base), "websocket") else { return .unsupportedTunnel }
+        guard !path.isEmpty, path.bytes(in: base)[0] == UInt8(ascii: "/") else { return .badTarget }
+        guard !authority.isEmpty else { return .missingHost }
+        isTunnel = true
+        return nil
+    }
+
     /// Request line and Host.
     private mutating func begin() {
         isBegun = true
@@ -120,8 +139,8 @@ public struct RequestText {
             fault = .badMethod
             return
         }
-        if isMethod("CONNECT") {
-            fault = .unsupportedMethod
+        if let refusal = judgeTunnel() {
+            fault = refusal
             return
         }
         guard !path.isEmpty else {
@@ -133,12 +152,17 @@ public struct RequestText {
         withUnsafeTemporaryAllocation(byteCount: 32 + 261, alignment: 1) { aside in
             aside.baseAddress!.copyMemory(from: base + Int(method.start), byteCount: Int(method.count))
             (aside.baseAddress! + 32).copyMemory(from: base + Int(authority.start), byteCount: Int(authority.count))
-            writer.append(UnsafeRawBufferPointer(rebasing: aside[..<Int(method.count)]))
+            if isTunnel {
+                writer.append("GET")
+            } else {
+                writer.append(UnsafeRawBufferPointer(rebasing: aside[..<Int(method.count)]))
+            }
             writer.append(byte: Octets.space)
             writer.append(base + Int(path.start), Int(path.count))
             writer.append(" HTTP/1.1\r\n")
             guard !authority.isEmpty else { return }
             writer.append("host: ")
+            authorityStart = writer.count
             writer.append(UnsafeRawBufferPointer(rebasing: aside[32..<32 + Int(authority.count)]))
             writer.append("\r\n")
         }
@@ -152,11 +176,9 @@ public struct RequestText {
         guard !hasHost else { return .repeatedHost }
         hasHost = true
         guard !authority.isEmpty else { return writer.appendLine(name, value) }
-        // Behind the request line and "host: ".
-        let start = Int(method.count) + 1 + Int(path.count) + 11 + 6
         guard value.count == Int(authority.count) else { return .repeatedHost }
         for index in 0..<value.count {
-            let own = base.load(fromByteOffset: start + index, as: UInt8.self)
+            let own = base.load(fromByteOffset: authorityStart + index, as: UInt8.self)
             guard Octets.lowercased(own) == Octets.lowercased(value[index]) else { return .repeatedHost }
         }
         return nil
@@ -192,21 +214,29 @@ public struct RequestText {
 
     /// Ends the head.
     ///
-    /// - Parameter hasBody: data or trailers follow.
+    /// - Parameters:
+    ///   - hasBody: data or trailers follow.
+    ///   - key: for a WebSocket; asked for only there.
     /// - Returns: whether the body is to be rendered in chunks: nothing told how long it is.
-    public mutating func finish(hasBody: Bool) -> Bool {
+    public mutating func finish(hasBody: Bool, key: () -> WebSocketKey) -> Bool {
         if !isBegun, fault == nil { begin() }
         guard fault == nil else { return false }
+        if isTunnel { appendUpgrade(key()) }
         if acceptsTrailers { writer.append("te: trailers\r\n") }
-        let isChunked = hasBody && !hasLength
+        let isChunked = hasBody && !hasLength && !isTunnel
         if isChunked {
             writer.append("transfer-encoding: chunked\r\n")
-        } else if !hasBody, !hasLength, expectsBody {
+        } else if !hasBody, !hasLength, !isTunnel, expectsBody {
             writer.append("content-length: 0\r\n")
         }
         writer.append("\r\n")
         if writer.hasOverflowed || writer.count > limits.headBytes { fault = .headTooLarge }
         return isChunked && fault == nil
+    }
+
+    private mutating func appendUpgrade(_ key: WebSocketKey) {
+        writer.append("connection: Upgrade\r\nupgrade: websocket\r\n")
+        key.withText { writer.appendField("sec-websocket-key: ", $0) }
     }
 
     /// Methods whose requests without a length some servers refuse (RFC 9110 section 8.6).

@@ -1,23 +1,33 @@
 /// The HTTP/1.1 text of a response head, made from the fields of an HTTP/2 header block as they come (RFC 9113 section
-/// 8.3.2). Only the first fault is kept; after it nothing is written, but the octets are still counted.
+/// 8.3.2). Where a WebSocket was asked for (RFC 8441), success is the upgrade that it stands for. Only the first fault
+/// is kept; after it nothing is written, but the octets are still counted.
 public struct ResponseText {
     private let limits: MessageLimits
+    private let accept: WebSocketAccept?
     private var writer: HeadWriter
     private var fields = 0
     private var hasLength = false
     private var givenOctets = 0
     /// Why this cannot be a response.
     public private(set) var fault: MessageError?
-    /// 0 until `:status` has come.
+    /// As it came; 0 until `:status` has come.
     public private(set) var status = 0
+    /// The stream is a WebSocket from here on.
+    public var isTunnel: Bool { accept != nil && status / 100 == 2 }
 
     /// Octets of text so far.
     public var count: Int { writer.count }
 
     public var listOctets: Int { givenOctets }
 
-    public init(_ base: UnsafeMutableRawPointer, capacity: Int, limits: MessageLimits) {
+    /// - Parameters:
+    ///   - capacity: of the memory at `base`.
+    ///   - accept: the answer to the key that asked for a WebSocket; `nil`: nobody did.
+    public init(
+        _ base: UnsafeMutableRawPointer, capacity: Int, limits: MessageLimits, accept: WebSocketAccept? = nil
+    ) {
         self.limits = limits
+        self.accept = accept
         writer = HeadWriter(base, capacity: capacity)
     }
 
@@ -41,9 +51,11 @@ public struct ResponseText {
         switch BlockField(name) {
         case .connectionSpecific: fault = .badFieldName
         case .contentLength:
+            guard !isTunnel else { return }
             hasLength = true
             fault = writer.appendLine(name, value)
-        case .plain, .cookie, .host, .te: fault = writer.appendLine(name, value)
+        case .webSocketAccept: if !isTunnel { fault = writer.appendLine(name, value) }
+        case .plain, .cookie, .host, .te, .webSocketKey: fault = writer.appendLine(name, value)
         }
     }
 
@@ -54,6 +66,11 @@ public struct ResponseText {
         // An upgrade is not HTTP/2's (RFC 9113 section 8.6).
         guard (100..<600).contains(code), code != 101 else { return .badStatusLine }
         status = code
+        if isTunnel, let accept {
+            writer.append("HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n")
+            accept.withText { writer.appendField("sec-websocket-accept: ", $0) }
+            return nil
+        }
         writer.append("HTTP/1.1 ")
         writer.append(value)
         writer.append(" \r\n")
@@ -69,7 +86,7 @@ public struct ResponseText {
     public mutating func finish(hasBody: Bool, toHead: Bool) -> Bool {
         if status == 0, fault == nil { fault = .badStatusLine }
         guard fault == nil else { return false }
-        let hasNone = toHead || status < 200 || status == 204 || status == 304
+        let hasNone = isTunnel || toHead || status < 200 || status == 204 || status == 304
         let isChunked = hasBody && !hasLength && !hasNone
         if isChunked {
             writer.append("transfer-encoding: chunked\r\n")

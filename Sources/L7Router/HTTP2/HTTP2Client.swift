@@ -26,6 +26,8 @@ final class HTTP2Client: HTTP2Connection {
     private var awaited = Wait.nothing
     /// The instance takes no new streams.
     private var isGoingAway = false
+    /// The instance has said what it allows.
+    private var knowsSettings = false
 
     /// The header block under way.
     private var text: ResponseText?
@@ -92,7 +94,7 @@ final class HTTP2Client: HTTP2Connection {
         isConnecting = false
         handshake = nil
         awaited = .nothing
-        forEachStream { wake($0, .writable) }
+        forEachStream { if ($0 as? HTTP2InstanceStream)?.awaitsSettings != true { wake($0, .writable) } }
         super.ready(readiness.union(.writable))
         scheduleTurnEnd()
     }
@@ -111,7 +113,8 @@ final class HTTP2Client: HTTP2Connection {
         guard let stream = blockStream, !stream.gotFinalHead else { return }
         guard let buffer = loop.buffers.leaseSmall() else { return session.reset(id, NGHTTP2_ENHANCE_YOUR_CALM) }
         memory = buffer
-        text = ResponseText(buffer.base, capacity: buffer.capacity, limits: worker.options.limits)
+        text = ResponseText(
+            buffer.base, capacity: buffer.capacity, limits: worker.options.limits, accept: stream.accept)
     }
 
     override func fieldReceived(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
@@ -134,6 +137,7 @@ final class HTTP2Client: HTTP2Connection {
             wake(stream, .readable)
         case NGHTTP2_WINDOW_UPDATE.rawValue: windowOpened(header.stream_id)
         case NGHTTP2_SETTINGS.rawValue:
+            if header.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 { settingsCame() }
             context.clients.learned(self, streamLimit: session.peerStreamLimit)
             windowsChanged()
         case NGHTTP2_GOAWAY.rawValue:
@@ -146,6 +150,8 @@ final class HTTP2Client: HTTP2Connection {
     private func headersEnded(_ endsStream: Bool) {
         defer { dropBlock() }
         guard let stream = blockStream, stream.isLive else { return }
+        // Nothing but data belongs into a tunnel (RFC 9113 section 8.5).
+        guard !stream.isTunnel else { return session.reset(stream.id, NGHTTP2_PROTOCOL_ERROR) }
         if endsStream { stream.endInput() }
         guard var text, let memory else { return wake(stream, .readable) }
         let isFinal = text.status >= 200
@@ -155,7 +161,7 @@ final class HTTP2Client: HTTP2Connection {
             worker.counters.malformedResponses += 1
             return session.reset(stream.id, NGHTTP2_PROTOCOL_ERROR)
         }
-        if isFinal { stream.finalHeadCame(isChunked: isChunked) }
+        if isFinal { stream.finalHeadCame(isChunked: isChunked, isTunnel: text.isTunnel) }
         wake(stream, .readable)
     }
 
@@ -174,6 +180,26 @@ final class HTTP2Client: HTTP2Connection {
     /// A request that waited for its turn is out: so may its body.
     override func headersSent(_ id: Int32) {
         if let stream = session.stream(id), stream.isWindowBlocked { unblock(stream) }
+    }
+
+    // MARK: - WebSockets
+
+    /// A stream for a WebSocket begins when the instance has said that it takes them (RFC 8441 section 3): the engine
+    /// hears of it then, as of a connection that was made or was not.
+    func awaitSettings(_ stream: HTTP2InstanceStream) {
+        stream.awaitsSettings = true
+        if knowsSettings { decide(stream) }
+    }
+
+    private func settingsCame() {
+        knowsSettings = true
+        forEachStream { if let stream = $0 as? HTTP2InstanceStream, stream.awaitsSettings { decide(stream) } }
+    }
+
+    private func decide(_ stream: HTTP2InstanceStream) {
+        stream.awaitsSettings = false
+        stream.isTunnelRefused = !session.peerTakesTunnels
+        wake(stream, stream.isTunnelRefused ? .error : .writable)
     }
 
     // MARK: - Time

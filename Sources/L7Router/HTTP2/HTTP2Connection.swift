@@ -22,6 +22,8 @@ class HTTP2Connection: Handler {
     final private(set) var transport: Transport
     final let session: HTTP2Session
     final var output = HTTP2Output()
+    /// Octets of frames. Exchanges count what they send for themselves.
+    private var octetsSent: UInt64 = 0
     final var isReadable = false
     final var isWritable = true
     final var sawPeerClose = false
@@ -305,7 +307,7 @@ class HTTP2Connection: Handler {
 
     final func flush() {
         guard isWritable, !isBroken else { return }
-        switch output.flush(transport, loop.buffers, &worker.counters.bytesToClients) {
+        switch output.flush(transport, loop.buffers, &octetsSent) {
         case .done: break
         case .blocked:
             isWritable = false

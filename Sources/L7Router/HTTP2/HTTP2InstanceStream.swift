@@ -10,6 +10,12 @@ final class HTTP2InstanceStream: HTTP2Stream {
     var failure: Int32 = 0
     private(set) var isHead = false
     private(set) var gotFinalHead = false
+    /// A WebSocket is asked for: whether the instance takes any is known when its settings have come.
+    var awaitsSettings = false
+    /// It takes none.
+    var isTunnelRefused = false
+    /// What the client's key is to be answered with; `nil`: no WebSocket is asked for.
+    private(set) var accept: WebSocketAccept?
 
     /// Whether the instance has not begun to work on the request.
     var isRefused: Bool { closeCode == NGHTTP2_REFUSED_STREAM.rawValue }
@@ -17,6 +23,7 @@ final class HTTP2InstanceStream: HTTP2Stream {
     override func recycle(_ connection: HTTP2Connection) {
         owner = nil
         (failure, isHead, gotFinalHead) = (0, false, false)
+        (awaitsSettings, isTunnelRefused, accept) = (false, false, nil)
         connection.context.giveBack(self)
     }
 
@@ -24,9 +31,10 @@ final class HTTP2InstanceStream: HTTP2Stream {
         if isAttached { owner?.ready(news) }
     }
 
-    func finalHeadCame(isChunked: Bool) {
+    func finalHeadCame(isChunked: Bool, isTunnel: Bool) {
         gotFinalHead = true
         self.isChunked = isChunked
+        self.isTunnel = isTunnel
     }
 
     override func submitHead(_ bytes: UnsafeRawBufferPointer, _ connection: HTTP2Connection) -> Int? {
@@ -38,14 +46,12 @@ final class HTTP2InstanceStream: HTTP2Stream {
         else { return nil }
         let head = context.requestHead
         isHead = head.method == .head
-        context.vector.removeAll()
-        context.vector.append(":method", head.methodRange.bytes(in: base))
-        context.vector.append(":scheme", connection.transport.layer == nil ? "http" : "https")
-        context.vector.append(":authority", head.authority.bytes(in: base))
-        context.vector.append(":path", head.target.bytes(in: base))
-        context.vector.append(context.fields, from: base, omitting: .host)
-        if head.options.contains(.acceptsTrailers) { context.vector.append("te", "trailers") }
-        let hasBody = expectBody(head.framing)
+        if head.asksWebSocket(context.fields, in: base) {
+            guard let key = context.fields.only(.secWebSocketKey, in: base) else { return nil }
+            accept = WebSocketAccept(key: key)
+        }
+        fill(&context.vector, head, context.fields, from: base, connection)
+        let hasBody = expectBody(accept == nil ? head.framing : .untilClose)
         var source = nghttp2_data_provider()
         source.read_callback = HTTP2Rules.dataSource
         let user = Unmanaged<HTTP2Stream>.passUnretained(self).toOpaque()
@@ -58,6 +64,26 @@ final class HTTP2InstanceStream: HTTP2Stream {
         id = given
         context.counters.upstreamStreams += 1
         return length
+    }
+
+    /// The fields of the header block. A WebSocket is an extended CONNECT (RFC 8441 section 4).
+    private func fill(
+        _ vector: inout FieldVector, _ head: RequestHead, _ fields: FieldTable, from base: UnsafeRawPointer,
+        _ connection: HTTP2Connection
+    ) {
+        vector.removeAll()
+        if accept == nil {
+            vector.append(":method", head.methodRange.bytes(in: base))
+        } else {
+            vector.append(":method", "CONNECT")
+            vector.append(":protocol", "websocket")
+        }
+        vector.append(":scheme", connection.transport.layer == nil ? "http" : "https")
+        vector.append(":authority", head.authority.bytes(in: base))
+        vector.append(":path", head.target.bytes(in: base))
+        if accept != nil { fields.drop(.secWebSocketKey) }
+        vector.append(fields, from: base, omitting: .host)
+        if head.options.contains(.acceptsTrailers) { vector.append("te", "trailers") }
     }
 
     /// The exchange is over. An answer that nobody reads to its end is not wanted any more.

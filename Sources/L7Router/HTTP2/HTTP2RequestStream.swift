@@ -10,6 +10,8 @@ final class HTTP2RequestStream: HTTP2Stream {
     private(set) var isHead = false
     private var fault: MessageError?
     private var isHeadComplete = false
+    /// What an instance that speaks HTTP/1.1 has to answer to this side's key.
+    private(set) var accept: WebSocketAccept?
 
     init(_ worker: HTTPWorker) {
         self.worker = worker
@@ -17,7 +19,7 @@ final class HTTP2RequestStream: HTTP2Stream {
     }
 
     override func recycle(_ connection: HTTP2Connection) {
-        (isHead, fault, isHeadComplete) = (false, nil, false)
+        (isHead, fault, isHeadComplete, accept) = (false, nil, false, nil)
         connection.context.giveBack(self)
     }
 
@@ -26,8 +28,13 @@ final class HTTP2RequestStream: HTTP2Stream {
 
     /// The request's head is whole.
     func headCompleted(_ text: inout RequestText, hasBody: Bool) {
-        isChunked = text.finish(hasBody: hasBody)
+        isChunked = text.finish(hasBody: hasBody) {
+            let key = WebSocketKey(worker.random.next(), worker.random.next())
+            accept = key.accept
+            return key
+        }
         fault = text.fault
+        isTunnel = text.isTunnel && fault == nil
         isHead = text.isHead
         isHeadComplete = true
         commitText(fault == nil ? text.count : 0)
@@ -56,8 +63,10 @@ final class HTTP2RequestStream: HTTP2Stream {
         else { return nil }
         let head = context.responseHead
         context.vector.removeAll()
-        context.vector.append(status: head.status)
-        context.vector.append(context.fields, from: base)
+        // Where HTTP/1.1 switches protocols the stream is simply a success (RFC 8441 section 5).
+        let opensTunnel = head.status == 101
+        context.vector.append(status: opensTunnel ? 200 : head.status)
+        context.vector.append(context.fields, from: base, omitting: opensTunnel ? .secWebSocketAccept : nil)
         let count = context.vector.count
         if head.isInterim {
             let flags = UInt8(NGHTTP2_FLAG_NONE.rawValue)
@@ -65,7 +74,8 @@ final class HTTP2RequestStream: HTTP2Stream {
             return nghttp2_submit_headers(connection.session.handle, flags, id, nil, fields, count, nil) == 0
                 ? length : nil
         }
-        let hasBody = expectBody(head.framing)
+        isTunnel = opensTunnel
+        let hasBody = expectBody(opensTunnel ? .untilClose : head.framing)
         var source = nghttp2_data_provider()
         source.read_callback = HTTP2Rules.dataSource
         let result = withUnsafePointer(to: source) { source in
@@ -84,7 +94,7 @@ final class HTTP2RequestStream: HTTP2Stream {
         isAttached = false
         if isLive, let connection {
             if !isSaid {
-                reset(connection, NGHTTP2_INTERNAL_ERROR)
+                reset(connection, isTunnel ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR)
             } else if !inputEnded {
                 // Behind the response. What cannot go out now keeps the stream: what still comes on it is dropped.
                 connection.produce()

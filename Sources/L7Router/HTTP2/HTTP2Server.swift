@@ -84,6 +84,7 @@ final class HTTP2Server: HTTP2Connection {
             HTTP2Session.setting(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options.limits.headBytes),
             // Priorities of RFC 7540 are a tree that clients can grow; nobody uses them any more.
             HTTP2Session.setting(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1),
+            HTTP2Session.setting(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1),
         ]
         session.begin(entries, window: options.http2.connectionWindowBytes)
         take(received)
@@ -177,6 +178,8 @@ final class HTTP2Server: HTTP2Connection {
         }
         guard let stream = blockStream, stream.isLive else { return }
         if isTrailerBlock {
+            // Nothing but data belongs into a tunnel (RFC 9113 section 8.5).
+            guard !stream.isTunnel else { return session.reset(stream.id, NGHTTP2_PROTOCOL_ERROR) }
             stream.endInput()
             return wake(stream, .readable)
         }

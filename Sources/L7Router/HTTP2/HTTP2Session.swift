@@ -38,6 +38,11 @@ struct HTTP2Session {
         Int(nghttp2_session_get_remote_settings(handle, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS))
     }
 
+    /// Whether the peer takes extended CONNECT (RFC 8441 section 3).
+    var peerTakesTunnels: Bool {
+        nghttp2_session_get_remote_settings(handle, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1
+    }
+
     /// Who hears of what comes.
     func setOwner(_ owner: HTTP2Connection) {
         nghttp2_session_set_user_data(handle, Unmanaged.passUnretained(owner).toOpaque())

@@ -34,6 +34,8 @@ class HTTP2Stream: TransportLayer {
     private var trailers = BlockQueue()
     /// The body has no length of its own: it is rendered in chunks.
     final var isChunked = false
+    /// A WebSocket (RFC 8441): the bytes of either side end with END_STREAM alone.
+    final var isTunnel = false
     final private(set) var inputEnded = false
     private var endIsGiven = false
 
@@ -122,7 +124,7 @@ class HTTP2Stream: TransportLayer {
     private func clear() {
         textCount = 0
         news = []
-        (isChunked, inputEnded, endIsGiven) = (false, false, false)
+        (isChunked, isTunnel, inputEnded, endIsGiven) = (false, false, false, false)
         (sourceEnds, hasTrailers, isDeferred, endIsSent, isWindowBlocked) = (false, false, false, false, false)
         (phase, owed, isCut, closeCode, id) = (.head, 0, false, 0, 0)
         body = BodyDecoder(.none)
@@ -188,7 +190,10 @@ class HTTP2Stream: TransportLayer {
         }
         if textCount == 0, !inbox.isEmpty { written += readBody(buffer + written, capacity - written, connection) }
         let isDrained = inbox.isEmpty
-        if isDrained, inputEnded, !endIsGiven { written += giveEnd(buffer + written, capacity - written, buffers) }
+        // The end of a tunnel is a read of its own: nothing else tells of it.
+        if isDrained, inputEnded, !endIsGiven, !isTunnel || written == 0 {
+            written += giveEnd(buffer + written, capacity - written, buffers)
+        }
         // A short read promises that there is no more.
         if written < capacity, !isDrained || inputEnded && !endIsGiven { connection.wake(self, .readable) }
         if written > 0 || endIsGiven { return .count(written) }
@@ -243,6 +248,14 @@ class HTTP2Stream: TransportLayer {
         let result = sendMessage(first)
         guard case .count(first.count) = result, case .count(let count) = sendMessage(second) else { return result }
         return .count(first.count + count)
+    }
+
+    /// Ends this side of a tunnel; every other message has an end of its own.
+    override final func shutdownWrite() {
+        guard isLive, isTunnel, phase == .body else { return }
+        phase = .ended
+        _ = push(UnsafeRawBufferPointer(start: nil, count: 0), ends: true)
+        connection?.scheduleTurnEnd()
     }
 
     override final func resetOnClose() { isCut = true }

@@ -31,7 +31,11 @@ extension HTTPWorker {
 
     /// A stream to an instance that speaks HTTP/2: on a connection that has room, or on a fresh one that is still being
     /// made. `nil`: the service is spoken to over TLS, and there is no context for it.
-    func openStream(_ endpoint: Endpoint, _ tls: UpstreamTLS?) throws(SystemError) -> InstanceConnection? {
+    ///
+    /// - Parameter isTunnel: it is for a WebSocket.
+    func openStream(
+        _ endpoint: Endpoint, _ tls: UpstreamTLS?, isTunnel: Bool
+    ) throws(SystemError) -> InstanceConnection? {
         guard let context = http2Context() else { throw SystemError("nghttp2", SystemError.outOfMemory) }
         let client: HTTP2Client
         if let present = context.clients.take(endpoint, tls, limit: options.http2.upstreamConnections) {
@@ -42,9 +46,11 @@ extension HTTPWorker {
         }
         let stream = context.takeInstanceStream()
         stream.begin(client, 0)
-        let connection = InstanceConnection(stream, endpoint, self, isConnected: !client.isConnecting)
+        let isConnected = !client.isConnecting && !isTunnel
+        let connection = InstanceConnection(stream, endpoint, self, isConnected: isConnected)
         stream.isAttached = true
         stream.owner = connection
+        if isTunnel { client.awaitSettings(stream) }
         loop.attach(connection)
         streamOpened()
         return connection
