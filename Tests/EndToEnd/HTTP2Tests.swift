@@ -26,6 +26,9 @@ import Testing
                 arrived.add()
                 held.wait()
                 try exchange.answer(text: exchange.instance)
+            case "/exact":
+                try exchange.connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                try exchange.connection.send("ffff\r\n" + String(repeating: "x", count: 65_535) + "\r\n0\r\n\r\n")
             case "/large": try exchange.answer(body: Pattern.bytes(4 << 20))
             case "/empty": try exchange.connection.send("HTTP/1.1 204 No Content\r\n\r\n")
             case "/unread":
@@ -53,7 +56,7 @@ import Testing
 
     @Test(arguments: [
         "bytewise", "almost_preface", "many_streams", "trailers", "interim", "refused_fields", "refused_requests",
-        "refused_tunnels", "cut_body", "early_answer", "slow_reader",
+        "refused_tunnels", "refused_together", "exact_window", "cut_body", "early_answer", "slow_reader",
     ])
     func frames(name: String) throws {
         try Web.with(Self.behaviour()) { mesh, instance in

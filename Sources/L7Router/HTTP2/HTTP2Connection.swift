@@ -172,7 +172,9 @@ class HTTP2Connection: Handler {
 
     // MARK: - Streams
 
+    /// The stream is held until it is removed: nghttp2, which knows its address, holds nothing.
     final func insert(_ stream: HTTP2Stream) {
+        _ = Unmanaged.passRetained(stream)
         stream.previous = nil
         stream.next = newest
         newest?.previous = stream
@@ -189,6 +191,7 @@ class HTTP2Connection: Handler {
         openStreams -= 1
         streamsChanged(by: -1)
         scheduleTurnEnd()
+        Unmanaged.passUnretained(stream).release()
     }
 
     /// Overridden: counts.

@@ -51,7 +51,9 @@ struct HTTP2Rules {
         }
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { session, id, code, user in
             guard let own = nghttp2_session_get_stream_user_data(session, id) else { return 0 }
-            Unmanaged<HTTP2Stream>.fromOpaque(own)._withUnsafeGuaranteedRef { $0.closed(code) }
+            // Held here: it is let go of while it hears of its end.
+            let stream = Unmanaged<HTTP2Stream>.fromOpaque(own).takeUnretainedValue()
+            stream.closed(code)
             return 0
         }
     }

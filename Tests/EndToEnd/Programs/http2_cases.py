@@ -306,6 +306,38 @@ def head_stall():
     raw.goaway()
 
 
+def refused_together():
+    """Refused heads in one packet with good ones, many times."""
+    for _ in range(20):
+        raw, wanted, seen = Raw(), set(), {}
+        data = b""
+        for stream in range(1, 41, 2):
+            is_bad = stream % 3 != 0
+            data += raw.head(stream, more=[("connection", "close")] if is_bad else [])
+            wanted.add((stream, is_bad))
+        raw.socket.sendall(data)
+        for kind, flags, stream, payload in raw.frames():
+            if kind == 3 or kind == 0 and flags & 1:
+                seen[stream] = kind == 3
+            if len(seen) == len(wanted):
+                break
+        assert set(seen.items()) == wanted, seen
+
+
+def exact_window():
+    """A body without a length that fills the window: its end waits for room, and nothing else does."""
+    client = Client()
+    client.opens_windows = lambda stream: False
+    stream = client.request("/exact")
+    client.until(lambda: len(client.bodies.get(stream, b"")) == 65535, "a full window")
+    for _ in range(20):
+        client.opens_windows = lambda other: other != stream
+        assert client.finish(client.request())[0] == "200"
+    client.h2.increment_flow_control_window(1, stream)
+    client.flush()
+    assert client.finish(stream) == ("200", b"x" * 65535)
+
+
 def garbage():
     raw = Raw()
     raw.socket.sendall(b"\xff" * 4000)
