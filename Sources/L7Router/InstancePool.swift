@@ -79,7 +79,7 @@ final class InstancePool {
         for id in 0..<capacity {
             var next = shelves[id].newest?.takeUnretainedValue()
             while let connection = next {
-                next = connection.older
+                next = connection.older?.takeUnretainedValue()
                 if !connection.isTrusted { connection.close() }
             }
         }
