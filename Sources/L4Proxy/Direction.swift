@@ -74,6 +74,7 @@ struct Direction {
                 if count < end - start { sink.isWritable = false }
                 start += count
                 sent += count
+                sink.isOwing = true
             case .wouldBlock: sink.isWritable = false
             case .failed: return nil
             }
@@ -84,6 +85,7 @@ struct Direction {
             case .count(let count):
                 inPipe -= count
                 sent += count
+                sink.isOwing = true
             case .wouldBlock: sink.isWritable = false
             case .failed: return nil
             }
@@ -104,6 +106,7 @@ struct Direction {
             source.isReadable = false
         case .count(let count):
             end = count
+            source.isOwing = false
             if count == buffer.capacity {
                 fullReads += 1
             } else {
@@ -132,6 +135,7 @@ struct Direction {
             source.isReadable = false
         case .count(let count):
             inPipe = count
+            source.isOwing = false
             // Small pieces are cheaper through a buffer.
             if count < BufferPool.smallCapacity / 2 { fullReads = 0 }
         case .wouldBlock: source.isReadable = false

@@ -15,6 +15,9 @@ final class RelayEnd: Handler {
     /// Urgent data has come: a short read does not say that the kernel has no more.
     var sawUrgent = false
 
+    /// Bytes have gone to it since it was last heard.
+    var isOwing = false
+
     /// Sends so far, as far as they matter: a dialled socket is told of no delay before the second one.
     private var sends: UInt8
 

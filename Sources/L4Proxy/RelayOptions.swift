@@ -23,6 +23,8 @@ public struct RelayCounters: Sendable {
     public var shortages = ShortageCounters()
     public var idleTimeouts: UInt64 = 0
     public var resets: UInt64 = 0
+    /// Ended because one side acknowledged nothing any more.
+    public var unanswered: UInt64 = 0
     public var bytesFromClients: UInt64 = 0
     public var bytesToClients: UInt64 = 0
 

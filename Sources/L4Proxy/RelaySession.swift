@@ -5,7 +5,7 @@ import Reactor
 /// A relayed TCP connection: dialling (the client waits in its kernel buffers), relaying both ways, each way ended on
 /// its own, closed. While idle it holds no buffer and no pipe.
 final class RelaySession {
-    private static let keepAliveAfterNanoseconds: UInt64 = 30_000_000_000
+    private static let lookNanoseconds: UInt64 = 10_000_000_000
 
     private let worker: RelayWorker
     private let pool: Int32
@@ -14,6 +14,7 @@ final class RelaySession {
     private var instance: RelayEnd?
     private var endpoint: Endpoint?
     private var isConnected = false
+    private var isKeptAlive = false
     private var isClosed = false
     private var tried = TriedEndpoints()
     private var dials = 0
@@ -90,7 +91,7 @@ final class RelaySession {
         isConnected = true
         end.isWritable = true
         // Most sessions end before a dead instance could be noticed: they need not pay for keepalive.
-        worker.loop.setDeadline(end, after: Self.keepAliveAfterNanoseconds)
+        worker.loop.setDeadline(end, after: Self.lookNanoseconds)
         if let endpoint { worker.dialed(endpoint, nil) }
         if let version = worker.balancer.proxyVersion(pool), !introduce(version) { return close() }
         touch()
@@ -125,9 +126,23 @@ final class RelaySession {
 
     func timedOut(_ end: RelayEnd) {
         guard isConnected else { return dialFailed(SystemError("connect", SystemError.timedOut)) }
-        if end !== client { return end.socket.keepAlive() }
+        if end !== client { return look(end) }
         worker.counters.idleTimeouts += 1
         close()
+    }
+
+    /// Who goes without a word, because a machine or the way to it is gone, says no end. Keepalive finds that only
+    /// while nothing waits to be acknowledged.
+    private func look(_ instance: RelayEnd) {
+        let isInstanceLost = instance.isOwing && instance.socket.isUnanswered
+        if isInstanceLost || client.isOwing && client.socket.isUnanswered {
+            worker.counters.unanswered += 1
+            if isInstanceLost, let endpoint { worker.dialed(endpoint, SystemError("send", SystemError.timedOut)) }
+            return reset()
+        }
+        if !isKeptAlive { instance.socket.keepAlive() }
+        isKeptAlive = true
+        worker.loop.setDeadline(instance, after: Self.lookNanoseconds)
     }
 
     private func touch() {

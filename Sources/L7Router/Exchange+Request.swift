@@ -80,7 +80,11 @@ extension Exchange {
 
     /// From here on it is the instance's turn: time runs against it, and not against a client that still has to send.
     private func waitForInstance(_ instance: InstanceConnection, _ nanoseconds: UInt64) {
-        loop.setDeadline(instance, after: nanoseconds)
+        if response == .awaited {
+            awaitAnswer(instance, nanoseconds)
+        } else {
+            loop.setDeadline(instance, after: nanoseconds)
+        }
         if let client, client.isWritable { loop.clearDeadline(client) }
     }
 
@@ -144,6 +148,6 @@ extension Exchange {
         requestIsSent = true
         loop.clearDeadline(client)
         client.input.releaseIfEmpty(buffers)
-        if response == .awaited { loop.setDeadline(instance, after: headTimeout) }
+        if response == .awaited { awaitAnswer(instance, headTimeout) }
     }
 }

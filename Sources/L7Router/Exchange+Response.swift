@@ -17,6 +17,7 @@ extension Exchange {
 
     func instanceTimedOut() {
         if response == .tunnel { return tunnelTimedOut() }
+        if response == .awaited, loop.nowNanoseconds < answerDue { return look() }
         worker.counters.timeouts += 1
         if response == .awaited, status == 0 { refuse(.responseTimeout) } else { cutResponse(.connectionReadTimeout) }
     }

@@ -69,6 +69,8 @@ final class Exchange {
     var requestIsBegun = false
     /// The instance takes no more of the request; what it answers may still come.
     var requestIsBroken = false
+    /// Until when the present instance has time for its head.
+    var answerDue: UInt64 = 0
 
     var response = Response.awaited
     var responseBody = BodyDecoder(.none)

@@ -29,6 +29,7 @@ final class InstanceConnection: Handler {
     /// Urgent data has come: a short read does not say that the kernel has no more.
     private var sawUrgent = false
     private(set) var inputEnded = false
+    private var isKeptAlive = false
     unowned(unsafe) var exchange: Exchange?
     /// Neighbours in the pool's list of idle connections.
     var newer: Unmanaged<InstanceConnection>?
@@ -168,6 +169,26 @@ final class InstanceConnection: Handler {
         default: break
         }
         return result
+    }
+
+    // MARK: - Signs of life
+
+    /// Whether the instance's machine acknowledges nothing any more. Costs a system call.
+    var isUnanswered: Bool { stream?.connection?.transport.isUnanswered ?? transport.isUnanswered }
+
+    /// Has the kernel ask whether the instance is there while nothing is sent. Most exchanges end before.
+    func keepAlive() {
+        guard !isKeptAlive else { return }
+        isKeptAlive = true
+        stream?.connection?.transport.keepAlive()
+        transport.keepAlive()
+    }
+
+    /// Ends the connection that this is a stream of, with all streams on it. `false`: it is none.
+    func giveUp() -> Bool {
+        guard let connection = stream?.connection else { return false }
+        connection.close()
+        return true
     }
 
     // MARK: - Pool

@@ -22,6 +22,8 @@ public struct RouterCounters: Sendable {
     /// Dials that failed, those of `shortages` included.
     public var dialFailures: UInt64 = 0
     public var shortages = ShortageCounters()
+    /// Connections to instances given up because nothing was acknowledged any more.
+    public var unanswered: UInt64 = 0
     public var malformedRequests: UInt64 = 0
     public var malformedResponses: UInt64 = 0
     public var clientAborts: UInt64 = 0

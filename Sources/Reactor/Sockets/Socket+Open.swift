@@ -12,7 +12,7 @@ extension Socket {
 
     private static func family(_ ip: IPAddress) -> Int32 { ip.isV4 ? AF_INET : AF_INET6 }
 
-    /// A listening TCP socket. Accepted sockets inherit no-delay and keepalive from it, which saves two calls each.
+    /// A listening TCP socket. Accepted sockets inherit no-delay and keepalive from it, which saves the calls.
     ///
     /// - Parameters:
     ///   - shared: SO_REUSEPORT, one socket per worker on the same address.
@@ -26,7 +26,7 @@ extension Socket {
         socket.restrictFamily(address.ip)
         if isVirtual { socket.allowVirtual(address.ip) }
         socket.set(Int32(IPPROTO_TCP), TCP_NODELAY)
-        socket.set(SOL_SOCKET, SO_KEEPALIVE)
+        socket.keepAlive()
         try socket.bind(address)
         guard CLinux.listen(socket.descriptor, backlog) == 0 else { throw socket.closing("listen") }
         return socket
@@ -54,7 +54,7 @@ extension Socket {
         let socket = Socket(descriptor: descriptor)
         if socket.localAddress() != nil {
             socket.set(Int32(IPPROTO_TCP), TCP_NODELAY)
-            socket.set(SOL_SOCKET, SO_KEEPALIVE)
+            socket.keepAlive()
         }
         return socket
     }

@@ -94,8 +94,27 @@ public struct Socket: Sendable {
     /// Small sends do not wait for earlier ones to be acknowledged (RFC 9293, 3.7.4).
     public func setNoDelay() { set(Int32(IPPROTO_TCP), TCP_NODELAY) }
 
-    /// Has the kernel ask a silent peer whether it still lives.
-    public func keepAlive() { set(SOL_SOCKET, SO_KEEPALIVE) }
+    /// Has the kernel ask a silent peer whether it still lives: after a minute, then every ten seconds. The third
+    /// question without an answer ends the connection.
+    public func keepAlive() {
+        set(SOL_SOCKET, SO_KEEPALIVE)
+        set(Int32(IPPROTO_TCP), TCP_KEEPIDLE, 60)
+        set(Int32(IPPROTO_TCP), TCP_KEEPINTVL, 10)
+        set(Int32(IPPROTO_TCP), TCP_KEEPCNT, 3)
+    }
+
+    /// Whether the peer's kernel has not answered four sendings in a row of the same bytes, or four questions whether
+    /// it takes more: three seconds and longer, the longer the slower the network is. What a program does or does not
+    /// makes no difference: its kernel answers for it.
+    ///
+    /// The kernel itself goes on for a quarter of an hour. TCP_USER_TIMEOUT would also end what waits for a slow
+    /// reader.
+    public var isUnanswered: Bool {
+        var info = tcp_info()
+        var length = socklen_t(MemoryLayout<tcp_info>.size)
+        guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &length) == 0 else { return false }
+        return info.tcpi_retransmits >= 4 || info.tcpi_probes >= 4
+    }
 
     /// Makes the coming `close` send a reset instead of an orderly end.
     public func resetOnClose() {

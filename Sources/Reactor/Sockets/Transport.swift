@@ -72,6 +72,9 @@ public struct Transport {
         if socket.isOpen { socket.keepAlive() }
     }
 
+    /// Whether bytes have gone out again and again without an answer of the peer's kernel. Costs a system call.
+    public var isUnanswered: Bool { socket.isOpen && socket.isUnanswered }
+
     /// Whether a read would find the end of the stream, an error, or bytes, rather than nothing yet.
     public func hasPendingEnd() -> Bool {
         if let layer { layer.hasPendingEnd() } else { socket.hasPendingEnd() }

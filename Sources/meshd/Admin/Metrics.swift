@@ -115,6 +115,9 @@ enum Metrics {
         page.counter("meshd_upstream_connections_total", "Connections to instances.", sum(\.instanceConnectionsOpened))
         page.gauge("meshd_upstream_connections", "Connections to instances open.", sum(\.instanceConnectionsOpen))
         page.counter("meshd_upstream_dial_failures_total", "Dials for HTTP that failed.", sum(\.dialFailures))
+        page.counter(
+            "meshd_upstream_unanswered_total", "Connections to instances that acknowledged nothing any more.",
+            sum(\.unanswered))
         page.counter("meshd_buffers_refused_total", "Buffer leases refused at the limit.", sum(\.buffersRefused))
         latency(all, &page)
     }
@@ -160,6 +163,8 @@ enum Metrics {
         page.counter("meshd_tcp_dial_failures_total", "Dials for relaying that failed.", sum(\.dialFailures))
         page.counter("meshd_tcp_idle_timeouts_total", "Ended by the idle timeout.", sum(\.idleTimeouts))
         page.counter("meshd_tcp_resets_total", "Ended by a reset.", sum(\.resets))
+        page.counter(
+            "meshd_tcp_unanswered_total", "Ended because one side acknowledged nothing any more.", sum(\.unanswered))
         page.counter("meshd_tcp_received_bytes_total", "Bytes from clients.", sum(\.bytesFromClients))
         page.counter("meshd_tcp_sent_bytes_total", "Bytes to clients.", sum(\.bytesToClients))
     }
