@@ -1,20 +1,29 @@
 import Glibc
 
-/// Real etcd members on loopback with data of their own, and `etcdctl` as an operator uses it.
+/// Real etcd members with data of their own, on loopback or elsewhere, and `etcdctl` as an operator uses it.
 final class EtcdCluster {
+    /// Where a member runs: its address, and words before its command that lead there.
+    struct Place {
+        var address = "127.0.0.1"
+        var wrapper: [String] = []
+    }
+
     final class Member {
         let name: String
         let clientPort = FreePort.take()
         let peerPort = FreePort.take()
         fileprivate(set) var process: ChildProcess?
         fileprivate let directory: TemporaryDirectory
+        fileprivate let place: Place
 
-        fileprivate init(_ name: String, _ directory: TemporaryDirectory) {
+        fileprivate init(_ name: String, _ directory: TemporaryDirectory, _ place: Place) {
             self.name = name
             self.directory = directory
+            self.place = place
         }
 
-        var endpoint: String { "127.0.0.1:\(clientPort)" }
+        var endpoint: String { "\(place.address):\(clientPort)" }
+        var peerURL: String { "http://\(place.address):\(peerPort)" }
         var log: String { process?.errors ?? "" }
 
         fileprivate func start(cluster: String, _ authority: CertificateAuthority?) throws {
@@ -29,12 +38,12 @@ final class EtcdCluster {
                 (secure ?? []) + [
                     "--name", name, "--data-dir", "\(directory.path)/\(name)",
                     "--listen-client-urls", "\(scheme)://\(endpoint)",
-                    "--advertise-client-urls", "\(scheme)://\(endpoint)",
-                    "--listen-peer-urls", "http://127.0.0.1:\(peerPort)",
-                    "--initial-advertise-peer-urls", "http://127.0.0.1:\(peerPort)", "--initial-cluster", cluster,
+                    "--advertise-client-urls", "\(scheme)://\(endpoint)", "--listen-peer-urls", peerURL,
+                    "--initial-advertise-peer-urls", peerURL, "--initial-cluster", cluster,
                     "--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap",
                 ]
-            process = try ChildProcess("/usr/bin/etcd", arguments, files: "\(directory.path)/\(name)-log")
+            let words = place.wrapper + ["/usr/bin/etcd"] + arguments
+            process = try ChildProcess(words[0], Array(words.dropFirst()), files: "\(directory.path)/\(name)-log")
         }
 
         func kill() throws {
@@ -58,18 +67,22 @@ final class EtcdCluster {
     var registry: String { "etcd://\(endpoints)/mesh" }
 
     /// - Parameter authority: makes the members speak TLS, with the pair `etcd`, and demand certificates of it.
-    init(members count: Int = 1, _ authority: CertificateAuthority? = nil) throws {
+    convenience init(members count: Int = 1, _ authority: CertificateAuthority? = nil) throws {
+        try self.init(places: Array(repeating: Place(), count: count), authority)
+    }
+
+    init(places: [Place], _ authority: CertificateAuthority? = nil) throws {
         self.authority = authority
         let directory = try TemporaryDirectory()
         self.directory = directory
-        members = (0..<count).map { Member("m\($0)", directory) }
+        members = places.enumerated().map { Member("m\($0.offset)", directory, $0.element) }
         for member in members { try start(member) }
         try waitHealthy()
     }
 
     /// Starts a member, again with its data where it has run before.
     func start(_ member: Member) throws {
-        let peers = members.map { "\($0.name)=http://127.0.0.1:\($0.peerPort)" }
+        let peers = members.map { "\($0.name)=\($0.peerURL)" }
         try member.start(cluster: peers.joined(separator: ","), authority)
     }
 
@@ -89,8 +102,9 @@ final class EtcdCluster {
             ["--cacert", $0.path("ca.crt"), "--cert", $0.path("etcd.crt"), "--key", $0.path("etcd.key")]
         }
         let endpoints = live.map { "\(scheme)://\($0)" }.joined(separator: ",")
-        let words = ["--endpoints", endpoints] + (secure ?? []) + credentials + arguments
-        let child = try ChildProcess("/usr/bin/etcdctl", words, files: "\(directory.path)/ctl-\(calls)")
+        let program = members[0].place.wrapper + ["/usr/bin/etcdctl", "--endpoints", endpoints]
+        let words = program + (secure ?? []) + credentials + arguments
+        let child = try ChildProcess(words[0], Array(words.dropFirst()), files: "\(directory.path)/ctl-\(calls)")
         let status = try child.waitExit(within: 30)
         return (status, child.output + child.errors)
     }

@@ -23,6 +23,13 @@ indirect enum JSONValue {
         return text
     }
 
+    var real: Double? {
+        guard case .number(let number) = self else { return nil }
+        return number
+    }
+
+    var whole: Int? { real.flatMap { Int(exactly: $0) } }
+
     var children: [JSONValue] {
         switch self {
         case .array(let items): items

@@ -1,8 +1,12 @@
 /// A program of `Tests/EndToEnd/Programs`: a real client or server of a protocol that the tests do not speak.
 enum PythonProgram {
     static func start(_ name: String, _ arguments: [String] = [], files: String) throws -> ChildProcess {
+        try ChildProcess("/usr/bin/python3", [path(name)] + arguments, files: files)
+    }
+
+    static func path(_ name: String) -> String {
         let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        return try ChildProcess("/usr/bin/python3", ["/\(folder)/Programs/\(name)"] + arguments, files: files)
+        return "/\(folder)/Programs/\(name)"
     }
 }
 
