@@ -50,6 +50,8 @@ struct AnnounceMachine {
     private var lease: Int64?
     private var operation: Operation?
     private var isRenewalDue = false
+    /// The timer runs towards the next renewal, from the last sign of life on: changes do not put it off.
+    private var isRenewalSet = false
     /// Between a failure and its next attempt.
     private var isWaiting = false
     private var isWithdrawing = false
@@ -73,16 +75,19 @@ struct AnnounceMachine {
             isWaiting = false
         case .timer:
             isRenewalDue = lease != nil
+            isRenewalSet = false
             isWaiting = false
         case .failed(let failure): return failed(failure, random)
         case .granted(let lease):
             guard operation == .grant else { return [] }
             self.lease = lease
             present = [:]
+            isRenewalSet = false
             succeeded()
         case .keptAlive(let ttl):
             guard operation == .keepAlive else { return [] }
             if ttl > 0 { isRenewalDue = false } else { lost() }
+            isRenewalSet = false
             succeeded()
         case .written:
             guard case .write(let puts, let deletes)? = operation else { return [] }
@@ -120,6 +125,7 @@ struct AnnounceMachine {
         isTold = false
         // Whether the lease has outlived this is the first thing to know.
         isRenewalDue = lease != nil
+        isRenewalSet = false
         return [.failing(failure), .forgetToken, .failover, .timer(nanoseconds: backoff.next(random: random))]
     }
 
@@ -145,14 +151,25 @@ struct AnnounceMachine {
         }
         let puts = wanted.filter { present[$0.key] != $0.value }.sorted { $0.key < $1.key }.prefix(Self.batchLimit)
         let deletes = present.keys.filter { wanted[$0] == nil }.sorted().prefix(Self.batchLimit - puts.count)
-        guard !puts.isEmpty || !deletes.isEmpty else { return announced() + [.timer(nanoseconds: renewalNanoseconds)] }
+        guard !puts.isEmpty || !deletes.isEmpty else { return announced() + renewal() }
         let batch = Dictionary(uniqueKeysWithValues: puts.map { ($0.key, $0.value) })
         operation = .write(puts: batch, deletes: Array(deletes))
         return [.write(puts: batch, lease: lease, deletes: Array(deletes))]
     }
 
-    /// A third of the lease: two attempts may fail.
+    private mutating func renewal() -> [Action] {
+        guard !isRenewalSet else { return [] }
+        isRenewalSet = true
+        return [.timer(nanoseconds: renewalNanoseconds)]
+    }
+
+    /// A third of the lease: two attempts may fail, also by silence.
     private var renewalNanoseconds: UInt64 { UInt64(ttlSeconds) * 1_000_000_000 / 3 }
+
+    /// How long an answer is waited for: so that a member that is silent, and the next one, leave time for a third.
+    static func patienceNanoseconds(ttlSeconds: Int) -> UInt64 {
+        min(max(UInt64(clamping: ttlSeconds) * 1_000_000_000 / 6, 400_000_000), EtcdClient.timeoutNanoseconds)
+    }
 
     private mutating func announced() -> [Action] {
         guard !isTold else { return [] }

@@ -39,7 +39,8 @@ public final class EtcdAnnouncer: Handler {
     public init(_ url: EtcdURL, ttlSeconds: Int, seed: UInt64, on loop: EventLoop, _ callbacks: Callbacks) {
         self.loop = loop
         self.callbacks = callbacks
-        client = EtcdClient(url, on: loop, seed: seed)
+        let patience = AnnounceMachine.patienceNanoseconds(ttlSeconds: ttlSeconds)
+        client = EtcdClient(url, on: loop, seed: seed, timeoutNanoseconds: patience)
         schema = EtcdSchema(url)
         machine = AnnounceMachine(ttlSeconds: ttlSeconds)
         random = SourceRandom(state: seed)

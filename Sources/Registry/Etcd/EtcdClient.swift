@@ -26,21 +26,27 @@ final class EtcdCall {
 ///
 /// Lives on one loop. Answers come from the loop, never from within a call.
 final class EtcdClient {
-    /// For one answer, from dialling on.
+    /// For one answer, from dialling on; where nobody asks for less.
     static let timeoutNanoseconds: UInt64 = 4_000_000_000
     static let answerLimitBytes = 32 << 20
 
     private let loop: EventLoop
     private let url: EtcdURL
+    private let timeoutNanoseconds: UInt64
     private var index: Int
     private var token: String?
     private var addresses: [String: IPAddress] = [:]
     private var lookup: HostLookup?
     private let tls: RegistryTLSClient?
 
-    /// - Parameter seed: chooses the member to begin with, so that nodes spread over them.
-    init(_ url: EtcdURL, on loop: EventLoop, seed: UInt64) {
+    /// - Parameters:
+    ///   - seed: chooses the member to begin with, so that nodes spread over them.
+    ///   - timeoutNanoseconds: for one answer.
+    init(
+        _ url: EtcdURL, on loop: EventLoop, seed: UInt64, timeoutNanoseconds: UInt64 = EtcdClient.timeoutNanoseconds
+    ) {
         self.url = url
+        self.timeoutNanoseconds = timeoutNanoseconds
         self.loop = loop
         tls = url.tls.map { RegistryTLSClient($0) }
         index = Int(seed % UInt64(url.endpoints.count))
@@ -220,7 +226,7 @@ final class EtcdClient {
         if let token, path != "/v3/auth/authenticate" { headers.append((name: "Authorization", value: token)) }
         var request = FetchRequest(
             "POST", path, to: .tcp(target.address), host: target.host, headers: headers, body: Array(body.utf8),
-            timeoutNanoseconds: Self.timeoutNanoseconds, bodyLimitBytes: Self.answerLimitBytes)
+            timeoutNanoseconds: timeoutNanoseconds, bodyLimitBytes: Self.answerLimitBytes)
         guard let tls else { return request }
         do throws(TextFault) {
             request.tls = try tls.tls(

@@ -113,7 +113,7 @@ struct MeshFailureTests {
                 try instance.waitReady()
                 for service in MeshCluster.services {
                     let words = [
-                        service, instance.address, "--id", instance.name, "--ttl", "2s", "--registry",
+                        service, instance.address, "--id", instance.name, "--ttl", "3s", "--registry",
                         try cluster.etcd.registry,
                     ]
                     try node.announce(words, service)

@@ -32,14 +32,26 @@ private func announced() -> Machine {
 
     @Test func changesAreWrittenAsDifferences() {
         var machine = announced()
-        #expect(machine.handle(.set(["a": value]), random: 0) == [renewal])
+        #expect(machine.handle(.set(["a": value]), random: 0) == [])
         #expect(
             machine.handle(.set(["b": value]), random: 0)
                 == [.write(puts: ["b": value], lease: 7, deletes: ["a"])])
         // Changed again meanwhile: written when the first is there.
         #expect(machine.handle(.set(["b": [2]]), random: 0) == [])
         #expect(machine.handle(.written, random: 0) == [.write(puts: ["b": [2]], lease: 7, deletes: [])])
-        #expect(machine.handle(.written, random: 0) == [.announced, renewal])
+        // Changes keep no lease: the renewal comes when it would have come without them.
+        #expect(machine.handle(.written, random: 0) == [.announced])
+        #expect(machine.handle(.timer, random: 0) == [.keepAlive(lease: 7)])
+        #expect(machine.handle(.keptAlive(ttlSeconds: 9), random: 0) == [renewal])
+    }
+
+    /// A member that is silent for as long as it may be, then another one: the third is asked before the lease is over.
+    @Test(arguments: [3, 9, 10, 3600]) func silenceLeavesTimeForAThirdAttempt(ttlSeconds: Int) {
+        let lease = UInt64(ttlSeconds) * 1_000_000_000
+        let patience = Machine.patienceNanoseconds(ttlSeconds: ttlSeconds)
+        let pauses: UInt64 = 100_000_000 + 200_000_000
+        #expect(lease / 3 + 2 * patience + pauses < lease)
+        #expect(patience >= 400_000_000)
     }
 
     @Test func manyKeysGoInBatches() {
