@@ -30,7 +30,7 @@ private struct Meaning: Equatable {
             case .datagrams(let pool): listeners.insert("\(plan.address) udp \(names[pool]!) \(plan.owner)")
             }
         }
-        zone = snapshot.zone
+        zone = compiler.zone
     }
 }
 

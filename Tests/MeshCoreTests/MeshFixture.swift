@@ -70,7 +70,7 @@ struct MeshFixture {
     }
 
     func zone(_ name: String) -> [String]? {
-        snapshot.zone.first { $0.name == name }?.addresses.map(\.description)
+        compiler.zone.first { $0.name == name }?.addresses.map(\.description)
     }
 }
 

@@ -300,7 +300,7 @@ import Testing
                 "service a: alias b is already another service's name",
                 "service b: alias shared.local is already another service's name",
             ])
-        #expect(mesh.snapshot.zone.map(\.name) == mesh.snapshot.zone.map(\.name).sorted())
+        #expect(mesh.compiler.zone.map(\.name) == mesh.compiler.zone.map(\.name).sorted())
     }
 
     @Test func namesThatDifferInCaseOnlyAreNamed() {

@@ -81,6 +81,13 @@ public final class AliasDNSServer {
     /// Answers come from `zone` from now on.
     public func update(zone: Zone) { self.zone = zone }
 
+    /// Takes other addresses for some names of the zone; `false` where that takes a new zone (`Zone.replacing`).
+    public func replace(_ entries: [ZoneEntry], serial: UInt32) -> Bool {
+        guard let changed = zone.replacing(entries, serial: serial) else { return false }
+        zone = changed
+        return true
+    }
+
     /// Ends both sockets and every connection. What is being forwarded gets no answer.
     public func close() {
         guard !isClosed else { return }

@@ -23,6 +23,13 @@ public final class Zone: Sendable {
         case notOurs
     }
 
+    /// The names and a table to find them in, the same for zones that differ in addresses only.
+    private struct Names: Sendable {
+        let slots: [Slot]
+        let entries: [Entry]
+        let bytes: [UInt8]
+    }
+
     private struct Slot {
         /// Upper half of the hash, so that most strangers are told apart without reading their names.
         var tag: UInt32
@@ -33,13 +40,32 @@ public final class Zone: Sendable {
     private struct Entry {
         let nameStart: Int
         let nameLength: Int
-        let record: Record
     }
 
-    private let slots: [Slot]
-    private let entries: [Entry]
-    private let names: [UInt8]
-    private let addresses: [IPAddress]
+    /// Where the addresses of an entry lie, IPv4 first.
+    private struct Place: BitwiseCopyable {
+        var start = 0
+        var v4Count = 0
+        var v6Count = 0
+        /// How many there is room for.
+        var room = 0
+
+        func holding(_ list: [IPAddress]) -> Place {
+            let v4Count = list.count { $0.isV4 }
+            return Place(start: start, v4Count: v4Count, v6Count: list.count - v4Count, room: room)
+        }
+    }
+
+    private let names: Names
+    /// By entry.
+    private let places: PagedTable<Place>
+    private let addresses: PagedTable<IPAddress>
+    /// Addresses in use or left behind by entries that moved.
+    private let end: Int
+    /// From here on so much is left behind that a zone is better made anew.
+    private let endLimit: Int
+    /// Whether several entries had one name.
+    private let isMerged: Bool
 
     /// Changes with every zone that differs; the serial number of the SOA.
     public let serial: UInt32
@@ -52,30 +78,77 @@ public final class Zone: Sendable {
         for entry in entries { draft.add(entry) }
         draft.addEmptyNonTerminals()
 
-        var names: [UInt8] = []
-        var addresses: [IPAddress] = []
+        var bytes: [UInt8] = []
         var flat: [Entry] = []
         flat.reserveCapacity(draft.order.count)
+        var places: [Place] = []
+        var addresses: [IPAddress] = []
         for name in draft.order {
+            flat.append(Entry(nameStart: bytes.count, nameLength: name.count))
+            bytes += name
             let own = draft.addresses[name] ?? []
-            let start = addresses.count
-            addresses += own.filter(\.isV4)
-            let middle = addresses.count
-            addresses += own.filter { !$0.isV4 }
-            let record = Record(v4: start..<middle, v6: middle..<addresses.count)
-            flat.append(Entry(nameStart: names.count, nameLength: name.count, record: record))
-            names += name
+            places.append(Place(start: addresses.count, room: own.count).holding(own))
+            addresses += Self.inOrder(own)
         }
-        self.slots = Self.table(flat, names)
-        self.entries = flat
-        self.names = names
-        self.addresses = addresses
+        names = Names(slots: Self.table(flat, bytes), entries: flat, bytes: bytes)
+        self.places = PagedTable(places, fill: Place())
+        self.addresses = PagedTable(addresses, fill: .anyV4)
+        end = addresses.count
+        endLimit = end * 2 + 1024
+        isMerged = draft.isMerged
         self.serial = serial
-        self.rejectedNames = draft.rejected
+        rejectedNames = draft.rejected
+    }
+
+    private init(_ before: Zone, _ layout: Layout, serial: UInt32) {
+        names = before.names
+        places = before.places.replacing(layout.places)
+        addresses = before.addresses.replacing(layout.addresses)
+        end = layout.end
+        endLimit = before.endLimit
+        isMerged = before.isMerged
+        self.serial = serial
+        rejectedNames = before.rejectedNames
+    }
+
+    /// The zone with these addresses in place of those that the names had. Cost is in proportion to the change.
+    ///
+    /// - Returns: `nil` where a new zone has to be made of all entries: a name is not known, or several entries had
+    ///   one name, or too much room is left behind by earlier changes.
+    public func replacing(_ changes: [ZoneEntry], serial: UInt32) -> Zone? {
+        guard !isMerged else { return nil }
+        var layout = Layout(end: end)
+        for entry in changes {
+            guard let name = ZoneDraft.wireName(entry.name) else { continue }
+            guard let index = index(of: name.span) else { return nil }
+            layout.put(ZoneDraft.unique(entry.addresses), of: index, layout.places[index] ?? places[index])
+        }
+        return layout.end > endLimit ? nil : Zone(self, layout, serial: serial)
+    }
+
+    /// Where addresses go.
+    private struct Layout {
+        var places: [Int: Place] = [:]
+        var addresses: [Int: IPAddress] = [:]
+        var end: Int
+
+        mutating func put(_ list: [IPAddress], of index: Int, _ present: Place) {
+            var place = present
+            if list.count > place.room {
+                (place.start, place.room) = (end, list.count)
+                end += list.count
+            }
+            for (offset, address) in Zone.inOrder(list).enumerated() { addresses[place.start + offset] = address }
+            places[index] = place.holding(list)
+        }
+    }
+
+    private static func inOrder(_ list: [IPAddress]) -> [IPAddress] {
+        list.filter(\.isV4) + list.filter { !$0.isV4 }
     }
 
     /// Names known, with the empty ones between `local` and a longer name.
-    public var count: Int { entries.count }
+    public var count: Int { names.entries.count }
 
     public func address(at index: Int) -> IPAddress { addresses[index] }
 
@@ -92,10 +165,17 @@ public final class Zone: Sendable {
     /// The addresses of a name given as text, IPv4 first; `nil` where it is not known.
     public func addresses(of name: String) -> [IPAddress]? {
         guard let wire = ZoneDraft.wireName(name), let record = find(wire.span) else { return nil }
-        return Array(addresses[record.v4.lowerBound..<record.v6.upperBound])
+        return (record.v4.lowerBound..<record.v6.upperBound).map { addresses[$0] }
     }
 
     // MARK: - Table
+
+    private func find(_ name: Span<UInt8>) -> Record? {
+        guard let index = index(of: name) else { return nil }
+        let place = places[index]
+        let middle = place.start + place.v4Count
+        return Record(v4: place.start..<middle, v6: middle..<middle + place.v6Count)
+    }
 
     private static func table(_ entries: [Entry], _ names: [UInt8]) -> [Slot] {
         var size = 8
@@ -111,23 +191,25 @@ public final class Zone: Sendable {
         return slots
     }
 
-    private func find(_ name: Span<UInt8>) -> Record? {
+    private func index(of name: Span<UInt8>) -> Int? {
         let hash = Self.hash(name)
         let tag = UInt32(truncatingIfNeeded: hash >> 32)
-        let mask = slots.count - 1
+        let mask = names.slots.count - 1
         var place = Int(truncatingIfNeeded: hash) & mask
         // At most half of the slots are in use, so a free one ends the walk.
-        while slots[place].entry != 0 {
-            let slot = slots[place]
-            let entry = entries[Int(slot.entry) - 1]
-            if slot.tag == tag, entry.nameLength == name.count, isEqual(name, entry.nameStart) { return entry.record }
+        while names.slots[place].entry != 0 {
+            let slot = names.slots[place]
+            let entry = names.entries[Int(slot.entry) - 1]
+            if slot.tag == tag, entry.nameLength == name.count, isEqual(name, entry.nameStart) {
+                return Int(slot.entry) - 1
+            }
             place = (place + 1) & mask
         }
         return nil
     }
 
     private func isEqual(_ name: Span<UInt8>, _ start: Int) -> Bool {
-        for index in name.indices where Self.folded(name[index]) != names[start + index] { return false }
+        for index in name.indices where Self.folded(name[index]) != names.bytes[start + index] { return false }
         return true
     }
 

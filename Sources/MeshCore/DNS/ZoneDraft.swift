@@ -8,12 +8,25 @@ struct ZoneDraft {
     private(set) var order: [[UInt8]] = []
     private(set) var addresses: [[UInt8]: [IPAddress]] = [:]
     private(set) var rejected: [String] = []
+    /// Whether several entries had one name.
+    private(set) var isMerged = false
 
     mutating func add(_ entry: ZoneEntry) {
         guard let name = Self.wireName(entry.name) else { return rejected.append(entry.name) }
-        touch(name)
-        var known = Set(addresses[name] ?? [])
-        for address in entry.addresses where known.insert(address).inserted { addresses[name]?.append(address) }
+        if let known = addresses[name] {
+            isMerged = true
+            addresses[name] = Self.unique(known + entry.addresses)
+        } else {
+            touch(name)
+            addresses[name] = Self.unique(entry.addresses)
+        }
+    }
+
+    /// Without those that are there before, in the same order. Costs little where they are in ascending order.
+    static func unique(_ list: [IPAddress]) -> [IPAddress] {
+        if zip(list, list.dropFirst()).allSatisfy({ $0 < $1 }) { return list }
+        var known: Set<IPAddress> = []
+        return list.filter { known.insert($0).inserted }
     }
 
     /// A name with something below it exists, though it has no data (RFC 8020): `b.local` where there is `a.b.local`,

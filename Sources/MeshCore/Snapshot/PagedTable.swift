@@ -26,6 +26,16 @@ public final class PagedTable<Element: BitwiseCopyable & Sendable>: Sendable {
     /// - Parameter fill: the value of every index that was never set.
     public convenience init(fill: Element) { self.init([], fill) }
 
+    /// A table with these values from index 0 on.
+    convenience init(_ elements: [Element], fill: Element) {
+        let pages = stride(from: 0, to: elements.count, by: Self.pageSize).map { start in
+            let page = Page(fill)
+            for (offset, element) in elements[start...].prefix(Self.pageSize).enumerated() { page.base[offset] = element }
+            return page
+        }
+        self.init(pages, fill)
+    }
+
     private init(_ pages: [Page], _ fill: Element) {
         self.pages = pages
         self.fill = fill

@@ -79,16 +79,22 @@ final class Node {
         control.installedEverywhere = { [unowned self] in installedEverywhere($0) }
     }
 
-    private var zoneEntries: [ZoneEntry] = []
-
     private func compiled(_ snapshot: Snapshot) {
         let compiler = control.compiler
         state?.save(
             compiler.assignedVIPs, weights: compiler.shares.inForce, ports: compiler.assignedPorts)
         vipRegistry?.want(vips: control.compiler.wantedVIPs)
-        guard let dns, snapshot.zone != zoneEntries else { return }
-        zoneEntries = snapshot.zone
-        let zone = Zone(snapshot.zone, serial: UInt32(truncatingIfNeeded: snapshot.generation))
+        if let dns { update(dns, serial: UInt32(truncatingIfNeeded: snapshot.generation)) }
+    }
+
+    private func update(_ dns: AliasDNSServer, serial: UInt32) {
+        switch control.compiler.zoneChange {
+        case .nothing: return
+        case .addresses(let entries):
+            if dns.replace(entries, serial: serial) { return }
+        case .all: break
+        }
+        let zone = Zone(control.compiler.zone, serial: serial)
         for name in zone.rejectedNames { Log.warning("not a DNS name, not served", ["name": name]) }
         dns.update(zone: zone)
     }
