@@ -42,12 +42,15 @@ public struct Catalogue {
 
     /// Takes in one event and returns the names of the services that are now different.
     public mutating func apply(_ event: SourceEvent) -> Set<String> {
-        var state = sources[event.source] ?? SourceState()
-        if let last = state.revision, event.revision <= last { return [] }
-        state.revision = event.revision
-        let touched = Self.apply(event.change, to: &state.content)
-        sources[event.source] = state
-        return touched.filter { merge($0) }
+        if let last = sources[event.source]?.revision, event.revision <= last { return [] }
+        // In place: a copy of the content would cost with every event what a reset costs.
+        let touched = Self.apply(event.change, to: &sources[event.source, default: SourceState()].content)
+        sources[event.source]?.revision = event.revision
+        switch event.change {
+        case .upsertInstance(let instance): return merge(instance.key) ? touched : []
+        case .removeInstance(let key): return merge(key) ? touched : []
+        default: return touched.filter { merge($0) }
+        }
     }
 
     private static func apply(_ change: SourceEvent.Change, to state: inout SourceContent) -> Set<String> {
@@ -73,6 +76,30 @@ public struct Catalogue {
             if state.instances[key.service]?.isEmpty == true { state.instances[key.service] = nil }
             return [key.service]
         }
+    }
+
+    /// Merges one instance of a service anew; `false` where that changed nothing.
+    private mutating func merge(_ key: InstanceKey) -> Bool {
+        guard let entry = entries[key.service] else { return false }
+        let merged = order.lazy.compactMap { [sources] in sources[$0]?.content.instances[key.service]?[key.id] }.first
+        let place = Self.place(of: key.id, in: entry.instances)
+        let isThere = place < entry.instances.count && entry.instances[place].id == key.id
+        guard merged != (isThere ? entry.instances[place] : nil) else { return false }
+        var instances = entry.instances
+        instances.replaceSubrange(place..<(isThere ? place + 1 : place), with: merged.map { [$0] } ?? [])
+        entries[key.service] = Entry(spec: entry.spec, instances: instances)
+        return true
+    }
+
+    /// Where the id stands, or would stand, in instances sorted by id.
+    private static func place(of id: String, in instances: [InstanceSpec]) -> Int {
+        var low = 0
+        var high = instances.count
+        while low < high {
+            let middle = (low + high) / 2
+            if instances[middle].id < id { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     /// Merges one service anew; `false` where that changed nothing.

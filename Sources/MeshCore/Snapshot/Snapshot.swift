@@ -16,23 +16,24 @@ public final class Snapshot: Sendable {
     /// By endpoint id: the incarnation that may keep its flows, being healthy, drained or not; 0 where none is.
     public let flowKeepers: PagedTable<UInt32>
     public let listeners: [ListenerPlan]
-    public let zone: [ZoneEntry]
+    /// The generation since which the listeners are what they are.
+    public let listenersGeneration: UInt64
     /// Keeps the pools' memory.
-    private let storage: [PoolStorage]
+    private let storage: [[PoolStorage?]]
 
     public convenience init() {
         self.init(
             generation: 0, hosts: HostTable(), serverNames: ServerNameTable(), upstreamTLS: [:],
             pools: PagedTable(fill: .none),
             incarnations: PagedTable(fill: 0), flowKeepers: PagedTable(fill: 0),
-            listeners: [], zone: [], storage: [])
+            listeners: [], listenersGeneration: 0, storage: [])
     }
 
     init(
         generation: UInt64, hosts: HostTable, serverNames: ServerNameTable, upstreamTLS: [Int32: UpstreamTLS],
         pools: PagedTable<Pool>,
         incarnations: PagedTable<UInt32>, flowKeepers: PagedTable<UInt32>,
-        listeners: [ListenerPlan], zone: [ZoneEntry], storage: [PoolStorage]
+        listeners: [ListenerPlan], listenersGeneration: UInt64, storage: [[PoolStorage?]]
     ) {
         self.generation = generation
         self.hosts = hosts
@@ -42,7 +43,7 @@ public final class Snapshot: Sendable {
         self.incarnations = incarnations
         self.flowKeepers = flowKeepers
         self.listeners = listeners
-        self.zone = zone
+        self.listenersGeneration = listenersGeneration
         self.storage = storage
     }
 }
@@ -109,4 +110,12 @@ public struct ZoneEntry: Hashable, Sendable {
         self.name = name
         self.addresses = addresses
     }
+}
+
+/// What a compilation changed in the names and their addresses.
+public enum ZoneChange: Hashable, Sendable {
+    case nothing
+    /// These entries have other addresses; the names are the same.
+    case addresses([ZoneEntry])
+    case all
 }

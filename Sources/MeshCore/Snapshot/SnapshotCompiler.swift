@@ -49,11 +49,17 @@ public struct SnapshotCompiler {
     let options: Options
     private var vips: VIPAllocator
     private var endpointIDs = EndpointIDs()
-    private var storage: [Int32: PoolStorage] = [:]
+    /// By pool id, in pages, so that a change copies little.
+    private var storage: [[PoolStorage?]] = []
+    private static let storagePageSize = 64
     private var poolLists: [Int32: PoolContent] = [:]
     /// A connection to a VIP remembers its pool: hence they rest.
     private var poolIDs = RestingIDs()
     public private(set) var records: [String: Record] = [:]
+    /// Every name and what it resolves to, by name.
+    public private(set) var zone: [ZoneEntry] = []
+    /// What the last compilation changed in `zone`.
+    public private(set) var zoneChange = ZoneChange.nothing
     /// What could not be had: VIPs, ports, names. One sentence each.
     public private(set) var problems: [String] = []
     private var vipProblems: [String: String] = [:]
@@ -142,17 +148,20 @@ public struct SnapshotCompiler {
         let hosts = dirt.hosts ? compileHosts() : last.hosts
         let serverNames = dirt.hosts ? compileServerNames() : last.serverNames
         let upstreamTLS = dirt.hosts ? compileUpstreamTLS() : last.upstreamTLS
-        let listeners = dirt.listeners || last.generation == 0 ? compileListeners() : last.listeners
-        let zone = dirt.zone ? compileZone() : patchZone(dirt.tasks)
+        let generation = last.generation + 1
+        let hasOldListeners = !dirt.listeners && last.generation > 0
+        let listeners = hasOldListeners ? last.listeners : compileListeners()
+        if dirt.zone { compileZone() } else { patchZone(dirt.tasks) }
         let incarnations = last.incarnations.replacing(endpointIDs.changes)
         for (id, incarnation) in endpointIDs.changes where incarnation == 0 { dirt.flowKeepers[id] = 0 }
         endpointIDs.changes = [:]
         problems = vipProblems.values.sorted() + nameProblems + routeProblems + listenerProblems
         last = Snapshot(
-            generation: last.generation + 1, hosts: hosts, serverNames: serverNames,
+            generation: generation, hosts: hosts, serverNames: serverNames,
             upstreamTLS: upstreamTLS, pools: last.pools.replacing(dirt.pools),
             incarnations: incarnations, flowKeepers: last.flowKeepers.replacing(dirt.flowKeepers),
-            listeners: listeners, zone: zone, storage: Array(storage.values))
+            listeners: listeners, listenersGeneration: hasOldListeners ? last.listenersGeneration : generation,
+            storage: storage)
         return last
     }
 
@@ -242,17 +251,28 @@ public struct SnapshotCompiler {
 
     private mutating func release(_ pools: inout [UInt16: Int32], _ port: UInt16, _ dirt: inout Dirt) {
         guard let pool = pools.removeValue(forKey: port) else { return }
-        storage[pool] = nil
+        keep(nil, of: pool)
         poolLists[pool] = nil
         dirt.pools[Int(pool)] = Pool.none
         poolIDs.giveBack(pool)
     }
 
+    private mutating func keep(_ memory: PoolStorage?, of pool: Int32) {
+        let (page, place) = Int(pool).quotientAndRemainder(dividingBy: Self.storagePageSize)
+        while storage.count <= page { storage.append(Array(repeating: nil, count: Self.storagePageSize)) }
+        storage[page][place] = memory
+    }
+
+    /// Gives up the endpoints that are no more. Instances are in the order of their ids.
     private mutating func releaseGone(_ before: Catalogue.Entry?, _ after: Catalogue.Entry?, _ ports: Set<UInt16>) {
         guard let before else { return }
-        let alive = Set(after?.instances.map(\.id) ?? [])
+        let portsBefore = Self.ports(before.spec)
+        let gonePorts = portsBefore.subtracting(ports)
+        var rest = (after?.instances ?? [])[...]
         for instance in before.instances {
-            for port in Self.ports(before.spec) where !alive.contains(instance.id) || !ports.contains(port) {
+            while let next = rest.first, next.id < instance.id { rest = rest.dropFirst() }
+            let isAlive = rest.first?.id == instance.id
+            for port in isAlive ? gonePorts : portsBefore {
                 endpointIDs.release(EndpointKey(instance: instance.key, containerPort: port))
             }
         }
@@ -319,7 +339,7 @@ public struct SnapshotCompiler {
             list, policy: entry.spec.policy, session: content.session, proxyVersion: entry.spec.proxyVersion,
             service: entry.spec.name)
         poolLists[pool] = content
-        storage[pool] = memory
+        keep(memory, of: pool)
         dirt.pools[Int(pool)] = memory.pool
     }
 }
@@ -408,7 +428,7 @@ extension SnapshotCompiler {
     }
 
     /// Service names first, so that no alias takes one away; of two equal aliases the first service's stands.
-    private mutating func compileZone() -> [ZoneEntry] {
+    private mutating func compileZone() {
         var entries: [String: [IPAddress]] = [:]
         nameProblems = []
         let sorted = records.sorted { $0.key < $1.key }
@@ -431,22 +451,24 @@ extension SnapshotCompiler {
                 }
             }
         }
-        return entries.map { ZoneEntry(name: $0.key, addresses: $0.value) }.sorted { $0.name < $1.name }
+        zone = entries.map { ZoneEntry(name: $0.key, addresses: $0.value) }.sorted { $0.name < $1.name }
+        zoneChange = .all
     }
 
     private static func tasksName(_ service: String) -> String { "tasks.\(service.lowercased())" }
 
-    /// The last zone with the healthy instances of these services in place of what it said of them.
-    private mutating func patchZone(_ services: [String]) -> [ZoneEntry] {
-        var zone = last.zone
+    /// Puts the healthy instances of these services in place of what the zone said of them.
+    private mutating func patchZone(_ services: [String]) {
+        // Of two services whose names differ in case only, the first has the name.
+        guard services.isEmpty || nameProblems.isEmpty else { return compileZone() }
+        var changed: [ZoneEntry] = []
         for service in services {
             let name = Self.tasksName(service)
             guard let record = records[service], let index = Self.index(of: name, in: zone) else { continue }
-            // Of two services whose names differ in case only, the first has the name.
-            if !nameProblems.isEmpty { return compileZone() }
             zone[index] = ZoneEntry(name: name, addresses: record.tasks)
+            changed.append(zone[index])
         }
-        return zone
+        zoneChange = changed.isEmpty ? .nothing : .addresses(changed)
     }
 
     private static func index(of name: String, in zone: [ZoneEntry]) -> Int? {

@@ -160,7 +160,7 @@ final class ControlPlane: Handler {
         compileNanoseconds = MonotonicClock.nowNanoseconds() - start
         if !watchedDials.isEmpty { watchedDials = watchedDials.filter { compiler.endpointOwner($0) != nil } }
         tellClashes()
-        checkAddresses()
+        if snapshot.listenersGeneration == snapshot.generation { checkAddresses() }
         post()
         compiled(snapshot)
     }
@@ -206,9 +206,13 @@ final class ControlPlane: Handler {
     /// the check would only find ourselves.
     private func overlapsOwn(_ key: ListenerKey) -> Bool {
         let address = key.address
+        for any in [IPAddress.anyV4, .anyV6] where any.covers(address.ip) {
+            if checked.contains(ListenerKey(key.transport, SocketAddress(any, address.port))) { return true }
+        }
+        guard address.ip.isUnspecified else { return false }
         return checked.contains { own in
             own.transport == key.transport && own.address.port == address.port
-                && (own.address.ip.covers(address.ip) || address.ip.covers(own.address.ip))
+                && address.ip.covers(own.address.ip)
         }
     }
 

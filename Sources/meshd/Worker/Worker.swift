@@ -36,6 +36,22 @@ struct WorkerPlan: Sendable {
     let control: Mailbox<ControlMessage>
 }
 
+/// Where a worker is to listen. Kept from one snapshot to the next: few of them change it.
+private struct Wanted {
+    let generation: UInt64
+    let blocked: Set<ListenerKey>
+    let streams: [ListenerPlan]
+    let datagrams: [ListenerPlan]
+
+    init(_ snapshot: Snapshot, _ blocked: Set<ListenerKey>) {
+        generation = snapshot.listenersGeneration
+        self.blocked = blocked
+        let plans = snapshot.listeners.filter { !blocked.contains($0.key) }
+        streams = plans.filter { $0.key.transport == .tcp }
+        datagrams = plans.filter { $0.key.transport == .udp }
+    }
+}
+
 /// One worker: a loop, its picks, its listeners and both proxies. Made on its own thread and never leaves it.
 final class Worker {
     private let plan: WorkerPlan
@@ -49,6 +65,7 @@ final class Worker {
     private let accessLog: AccessLog?
     private let listeners: ListenerSet
     private let dials: DialWatch
+    private var wanted = Wanted(Snapshot(), [])
 
     init(_ plan: WorkerPlan) throws(SystemError) {
         self.plan = plan
@@ -101,9 +118,11 @@ final class Worker {
 
     private func install(_ snapshot: Snapshot, _ blocked: Set<ListenerKey>) {
         balancer.install(snapshot)
-        let wanted = snapshot.listeners.filter { !blocked.contains($0.key) }
-        var failures = listeners.install(wanted.filter { $0.key.transport == .tcp })
-        failures += datagrams.install(wanted.filter { $0.key.transport == .udp }).map { plan, error in
+        if snapshot.listenersGeneration != wanted.generation || blocked != wanted.blocked {
+            wanted = Wanted(snapshot, blocked)
+        }
+        var failures = listeners.install(wanted.streams)
+        failures += datagrams.install(wanted.datagrams).map { plan, error in
             ListenerFailure(key: plan.key, owner: plan.owner, cause: "\(error)")
         }
         http.snapshotChanged()
