@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 
-from . import allocations, envoy, machine, report, rounds, scenarios, syscalls
+from . import allocations, envoy, machine, report, rounds, scale, scenarios, syscalls
 from .envoy import Envoy
 from .errors import HarnessError
 from .haproxy import HAProxy
@@ -59,6 +59,8 @@ def _parse_options():
     parser.add_argument("--syscalls", action="store_true", help="count the system calls of a request instead")
     parser.add_argument("--allocations", action="store_true",
                         help="count what warm threads allocate instead; exit code 1 where it is more than allowed")
+    parser.add_argument("--scale", action="store_true", help="measure a large mesh on etcd instead")
+    parser.add_argument("--part", action="append", choices=scale.PARTS, help="of --scale: only this one (repeatable)")
     options = parser.parse_args()
     if options.rounds < 1 or options.spare_rounds < 0 or not 0 < options.seconds <= 600:
         parser.error("--rounds must be at least 1, --seconds more than 0 and at most 600")
@@ -84,6 +86,9 @@ def _peers(options):
 
 def _run(options):
     _claim_machine()
+    if options.scale:
+        with tempfile.TemporaryDirectory(prefix="perf-") as directory, Supervisor(directory) as supervisor:
+            return scale.main(supervisor, options)
     if options.allocations:
         with tempfile.TemporaryDirectory(prefix="perf-") as directory, Supervisor(directory) as supervisor:
             return 0 if allocations.run(supervisor, options.meshd) else 1
