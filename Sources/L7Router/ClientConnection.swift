@@ -275,34 +275,35 @@ final class ClientConnection: Handler {
     // MARK: - Answers made here
 
     /// Answers a request whose head cannot be one.
-    func refuse(_ error: MessageError) {
+    func refuse(_ error: MessageError, _ notes: ExchangeNotes = ExchangeNotes()) {
         worker.counters.requests += 1
         worker.counters.malformedRequests += 1
-        answer(ErrorResponse(error))
+        answer(ErrorResponse(error), notes)
     }
 
     /// Answers without an exchange, then ends the connection.
-    func answer(_ response: ErrorResponse) {
+    func answer(_ response: ErrorResponse, _ notes: ExchangeNotes = ExchangeNotes()) {
         guard let made = output.append(response, .init(closes: true, isHead: false), worker.loop.buffers) else {
             return close()
         }
         worker.counters.madeHere += 1
         worker.counters.countResponse(made.answer.status)
-        logAnswer(made.answer)
+        logAnswer(made.answer, notes)
         flushAlone()
     }
 
     /// A line for what was no request.
-    private func logAnswer(_ answer: ErrorResponse) {
+    private func logAnswer(_ answer: ErrorResponse, _ notes: ExchangeNotes) {
         guard let log = worker.accessLog else { return }
         let now = MonotonicClock.nowNanoseconds()
         var entry = AccessEntry(
-            peer: peer, client: peer.ip, status: answer.status, endNanoseconds: now, reason: answer.cause)
+            peer: peer, client: peer.ip, version: isStream ? .http2 : .http11, status: answer.status,
+            endNanoseconds: now, reason: answer.cause)
         entry.times.headBegan = headBegan == 0 ? worker.loop.nowNanoseconds : headBegan
         entry.bytesIn = UInt64(input.raw.count)
         entry.bytesOut = UInt64(output.bytes.count)
         entry.bodyBytesOut = UInt64(answer.bodyLength)
-        log.append(entry, ExchangeNotes())
+        log.append(entry, notes)
     }
 
     private func flushAlone() {

@@ -135,6 +135,61 @@ import Testing
         }
     }
 
+    @Test func aRefusedHeadIsNoHeadUnderWay() throws {
+        let gate = Gate()
+        defer { gate.open() }
+        let arrived = Counter()
+        try Web.with(Self.behaviour(gate, arrived), ["--head-timeout-seconds", "0.2"]) { mesh, _ in
+            let child = try start("after_refusal", mesh)
+            try demandEqual(try child.firstLine(), "refused", "first line")
+            // A head that another client begins later takes its time meanwhile.
+            let slow = try mesh.client()
+            try slow.connection.send("GET / HTTP/1.1\r\n")
+            try demandEqual(try slow.readResponse().status, 408, "the slow head")
+            gate.open()
+            try finish(child)
+            try demandEqual(try mesh.metric("meshd_http2_connections_ended_total", "timeout"), 0, "ended")
+        }
+    }
+
+    @Test func whatHTTP2RefusesIsLogged() throws {
+        let folder = try TemporaryDirectory()
+        let log = LogReader(folder.path + "/log")
+        let gate = Gate()
+        defer { gate.open() }
+        let flags = ["--access-log", log.path, "--head-timeout-seconds", "0.5", "--http2-concurrent-streams", "10"]
+        try Web.with(Self.behaviour(gate), flags) { mesh, _ in
+            try finish(try start("logged", mesh))
+            for (target, status, reason) in [
+                ("/upper", 0, "http_request_error"), ("/length", 0, "http_request_error"),
+                ("/short", 0, "http_request_error"), ("/trailers", 0, "http_request_error"),
+                ("/left", 0, "client_abort"), ("/fine", 200, "ok"),
+            ] {
+                let line = try log.line { $0["target"]?.text == target }
+                try demandEqual(line["reason"]?.text, reason, "reason of \(target)")
+                try demandEqual(line.number("status"), status, "status of \(target)")
+                try demandEqual(line["host"]?.text, Web.host, "host of \(target)")
+                try demandEqual(line["protocol"]?.text, "HTTP/2.0", "protocol of \(target)")
+            }
+            for status in [400, 414] {
+                let line = try log.line { $0.number("status") == status }
+                try demandEqual(line["method"]?.text, "GET", "method of \(status)")
+                try demandEqual(line["reason"]?.text, "http_request_error", "reason of \(status)")
+            }
+            try demandEqual(log.count, 8, "lines")
+            try finish(try start("head_stall", mesh))
+            let stall = try log.line { $0["target"]?.text == "/stall" }
+            try demandEqual(stall["reason"]?.text, "client_timeout", "reason")
+            try finish(try start("head_bomb", mesh))
+            _ = try log.line { $0.number("status") == 0 && $0["target"]?.text == "/" }
+            try demandEqual(try mesh.metric("meshd_http_malformed_requests_total"), 6, "malformed requests")
+            try finish(try start("too_many", mesh, "10"))
+            try eventually("the refused ones are lines") {
+                try log.lines().filter { $0["method"]?.text == nil && $0.number("status") == 0 }.count == 5
+            }
+        }
+    }
+
     @Test func bodiesThatNobodyTakesStopNoOther() throws {
         let gate = Gate()
         defer { gate.open() }

@@ -143,6 +143,23 @@ import Testing
         }
     }
 
+    /// What came before is still the client's, and the rest is known to be missing.
+    @Test(arguments: mixes) func anInstanceThatDiesBreaksItsTunnels(mix: Mix) throws {
+        try with(mix) { bench in
+            let go = bench.file("go")
+            let children = try (0..<3).map {
+                try bench.start("killed", go + String(repeating: "o", count: $0) + " \(mix.instance)")
+            }
+            for child in children { try demandEqual(try child.firstLine(within: 30), "stalled", "first line") }
+            bench.instance.signal(SIGKILL)
+            _ = try bench.instance.waitExit()
+            try eventually("meshd has noticed") { try bench.mesh.get(Web.host).status == 502 }
+            for number in 0..<3 { try TextFile.write("", to: go + String(repeating: "o", count: number)) }
+            for child in children { try bench.finish(child) }
+            try bench.nothingIsLeft()
+        }
+    }
+
     @Test(arguments: ["h1", "h2"]) func whatAnInstanceOfHTTP2MaySay(client: String) throws {
         try with(Mix(client: client, instance: "h2")) { bench in
             try bench.run("goaway")

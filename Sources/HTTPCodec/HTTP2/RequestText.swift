@@ -73,6 +73,21 @@ public struct RequestText {
         }
     }
 
+    /// What came of a request's method, authority and path, for whoever wants to tell of it; empty where nothing did.
+    /// Valid as long as nothing else is written to the memory.
+    public var seen: (method: UnsafeRawBufferPointer, authority: UnsafeRawBufferPointer, path: UnsafeRawBufferPointer) {
+        // Before the request line is written they wait at the end.
+        guard writer.count > 0 else { return (method.bytes(in: base), authority.bytes(in: base), path.bytes(in: base)) }
+        func written(_ start: Int, _ length: Int) -> UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(start: base + start, count: start + length <= writer.count ? length : 0)
+        }
+        let methodLength = isTunnel ? 3 : Int(method.count)
+        return (
+            written(0, methodLength), written(authorityStart, Int(authority.count)),
+            written(methodLength + 1, Int(path.count))
+        )
+    }
+
     // MARK: - Pseudo-header fields
 
     private mutating func keep(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> MessageError? {

@@ -82,6 +82,13 @@ struct BlockQueue {
         count = written
     }
 
+    /// What lies in the first buffer.
+    var front: UnsafeRawBufferPointer {
+        guard let first else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        let end = first == last ? Int(lastEnd) : BufferPool.smallCapacity
+        return UnsafeRawBufferPointer(start: first + Int(firstStart), count: end - Int(firstStart))
+    }
+
     mutating func release(_ pool: BufferPool) {
         while first != nil { dropFirst(pool) }
         self = BlockQueue()

@@ -136,6 +136,7 @@ class HTTP2Connection: Handler {
         guard let start = bytes.baseAddress else { return }
         if !session.receive(start, bytes.count) {
             context.counters.protocolErrors += 1
+            readingEnded()
             fail()
         }
         inputTaken()
@@ -150,6 +151,8 @@ class HTTP2Connection: Handler {
 
     func frameBegan(_ header: nghttp2_frame_hd) {}
     func frameReceived(_ frame: UnsafePointer<nghttp2_frame>) {}
+    /// Overridden: the frame breaks the protocol; its stream is reset, or the connection ends.
+    func frameRefused(_ frame: UnsafePointer<nghttp2_frame>) {}
     func headersBegan(_ id: Int32, _ category: nghttp2_headers_category) {}
     /// `false`: the stream is to be reset.
     func fieldReceived(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool { true }
@@ -355,9 +358,13 @@ class HTTP2Connection: Handler {
     /// Overridden: no stream may begin here any more.
     func leaving() {}
 
+    /// Overridden: nothing more is read, which was this side's decision.
+    func readingEnded() {}
+
     /// Everything is said: ends this side and waits a little for the other, so that no reset destroys what was said.
     private func linger() {
         leaving()
+        readingEnded()
         abandonStreams()
         isLingering = true
         transport.shutdownWrite()

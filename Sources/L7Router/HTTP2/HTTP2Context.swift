@@ -16,6 +16,8 @@ final class HTTP2Context {
     var requestHead = RequestHead()
     var responseHead = ResponseHead()
     var vector = FieldVector()
+    /// Scratch of one line of the access log.
+    var notes = ExchangeNotes()
     var counters = HTTP2Counters()
     private var requestStreams: [HTTP2RequestStream] = []
     private var instanceStreams: [HTTP2InstanceStream] = []
@@ -36,6 +38,7 @@ final class HTTP2Context {
         scratch.deallocate()
         fields.deallocate()
         vector.deallocate()
+        notes.deallocate()
     }
 
     // MARK: - Streams

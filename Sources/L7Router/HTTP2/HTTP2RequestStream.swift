@@ -12,6 +12,8 @@ final class HTTP2RequestStream: HTTP2Stream {
     private var isHeadComplete = false
     /// What an instance that speaks HTTP/1.1 has to answer to this side's key.
     private(set) var accept: WebSocketAccept?
+    /// What the access log is to say of a head that is at fault.
+    private var notes: ExchangeNotes?
 
     init(_ worker: HTTPWorker) {
         self.worker = worker
@@ -20,6 +22,7 @@ final class HTTP2RequestStream: HTTP2Stream {
 
     override func recycle(_ connection: HTTP2Connection) {
         (isHead, fault, isHeadComplete, accept) = (false, nil, false, nil)
+        dropNotes()
         connection.context.giveBack(self)
     }
 
@@ -34,6 +37,11 @@ final class HTTP2RequestStream: HTTP2Stream {
             return key
         }
         fault = text.fault
+        if fault != nil, worker.accessLog != nil {
+            var notes = ExchangeNotes()
+            notes.setRequest(text)
+            self.notes = notes
+        }
         isTunnel = text.isTunnel && fault == nil
         isHead = text.isHead
         isHeadComplete = true
@@ -42,13 +50,30 @@ final class HTTP2RequestStream: HTTP2Stream {
     }
 
     override func deliver(_ news: Readiness) {
-        if isAttached { return client.ready(news) }
+        if isAttached {
+            if news.contains(.error) { client.exchange?.reason = client.exchange?.reason ?? endReason }
+            return client.ready(news)
+        }
         // Reset before anything was done for it.
         guard isLive, isHeadComplete, let server = connection as? HTTP2Server else { return }
         isHeadComplete = false
         isAttached = true
         client.open(self, of: server)
-        if let fault { client.refuse(fault) } else { client.ready(news) }
+        guard let fault else { return client.ready(news) }
+        client.refuse(fault, notes ?? ExchangeNotes())
+        dropNotes()
+    }
+
+    private func dropNotes() {
+        notes?.deallocate()
+        notes = nil
+    }
+
+    /// Why the stream ended before its time, where this side did not take something; `nil`: the client left.
+    private var endReason: EndReason? {
+        if (connection as? HTTP2Server)?.hasRefusedClient == true { return .requestError }
+        guard closeCode != NGHTTP2_NO_ERROR.rawValue, !isPeerReset else { return nil }
+        return closeCode == NGHTTP2_ENHANCE_YOUR_CALM.rawValue ? .internalResponse : .requestError
     }
 
     // MARK: - Response

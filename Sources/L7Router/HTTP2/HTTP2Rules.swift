@@ -46,8 +46,11 @@ struct HTTP2Rules {
             guard let frame else { return 0 }
             return HTTP2Rules.with(user) { $0.frameReceived(frame) }
         }
-        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) { _, _, _, user in
-            HTTP2Rules.with(user) { $0.context.counters.protocolErrors += 1 }
+        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) { _, frame, _, user in
+            HTTP2Rules.with(user) { connection in
+                connection.context.counters.protocolErrors += 1
+                if let frame { connection.frameRefused(frame) }
+            }
         }
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { session, id, code, user in
             guard let own = nghttp2_session_get_stream_user_data(session, id) else { return 0 }

@@ -38,15 +38,18 @@ final class HTTP2Server: HTTP2Connection {
     unowned(unsafe) var next: HTTP2Server?
 
     /// The header block under way.
-    private var text: RequestText?
-    private var blockStream: HTTP2RequestStream?
-    private var isTrailerBlock = false
+    private(set) var text: RequestText?
+    private(set) var blockStream: HTTP2RequestStream?
+    private(set) var isTrailerBlock = false
     private var blockOctets = 0
+    private(set) var blockBegan: UInt64 = 0
 
     /// Of the frame under way.
     private var frameType: UInt8 = 0
 
     private var ending = Ending.none
+    /// The connection ends for something that the client did.
+    private(set) var hasRefusedClient = false
     private var awaited = Wait.nothing
     private var offence: Offence?
     private var resets: FrameBudget
@@ -125,6 +128,7 @@ final class HTTP2Server: HTTP2Connection {
             wake(stream, .readable)
         case NGHTTP2_RST_STREAM.rawValue:
             context.counters.resetsReceived += 1
+            session.stream(header.stream_id)?.isPeerReset = true
         case NGHTTP2_WINDOW_UPDATE.rawValue: windowOpened(header.stream_id)
         case NGHTTP2_SETTINGS.rawValue: windowsChanged()
         case NGHTTP2_PING.rawValue:
@@ -142,13 +146,17 @@ final class HTTP2Server: HTTP2Connection {
 
     override func headersBegan(_ id: Int32, _ category: nghttp2_headers_category) {
         blockOctets = 0
+        blockBegan = loop.nowNanoseconds
         if category == NGHTTP2_HCAT_REQUEST {
             isTrailerBlock = false
             let stream = context.takeRequestStream(worker)
             stream.begin(self, id)
             context.counters.streams += 1
             blockStream = stream
-            guard let memory = stream.openText(loop.buffers) else { return session.reset(id, NGHTTP2_REFUSED_STREAM) }
+            guard let memory = stream.openText(loop.buffers) else {
+                refuseHead(.internalResponse)
+                return session.reset(id, NGHTTP2_REFUSED_STREAM)
+            }
             text = RequestText(memory, capacity: BlockQueue.blockBytes, limits: worker.options.limits)
         } else {
             isTrailerBlock = true
@@ -163,19 +171,28 @@ final class HTTP2Server: HTTP2Connection {
         // A head that is somewhat too large gets an answer; one that means to be a burden does not.
         if blockOctets > worker.options.http2.headFloodBytes {
             offence = offence ?? .headFlood
+            refuseHead(.requestError)
             return false
         }
         guard blockStream?.isLive ?? true else { return true }
-        if isTrailerBlock { return blockStream?.appendTrailer(name, value, loop.buffers) ?? true }
+        if isTrailerBlock {
+            guard let blockStream, !blockStream.appendTrailer(name, value, loop.buffers) else { return true }
+            dropBlock()
+            return false
+        }
         text?.append(name, value)
         return true
     }
 
+    override func frameRefused(_ frame: UnsafePointer<nghttp2_frame>) { note(refused: frame) }
+
+    func dropBlock() {
+        text = nil
+        blockStream = nil
+    }
+
     private func headersEnded(_ endsStream: Bool) {
-        defer {
-            text = nil
-            blockStream = nil
-        }
+        defer { dropBlock() }
         guard let stream = blockStream, stream.isLive else { return }
         if isTrailerBlock {
             // Nothing but data belongs into a tunnel (RFC 9113 section 8.5).
@@ -193,6 +210,7 @@ final class HTTP2Server: HTTP2Connection {
     override func inputTaken() {
         guard let offence, !isBroken else { return }
         self.offence = nil
+        hasRefusedClient = true
         switch offence {
         case .rapidReset: context.counters.rapidResets += 1
         case .frameFlood: context.counters.frameFloods += 1
@@ -239,6 +257,7 @@ final class HTTP2Server: HTTP2Connection {
             close()
         case .head:
             context.counters.timeouts += 1
+            refuseHead(.clientTimeout)
             session.terminate(NGHTTP2_ENHANCE_YOUR_CALM)
         case .idle: session.terminate(NGHTTP2_NO_ERROR)
         case .announced: endFinally()
@@ -265,6 +284,12 @@ final class HTTP2Server: HTTP2Connection {
         ending = .final
         session.goAway()
         scheduleTurnEnd()
+    }
+
+    /// Unless it was asked for, the end is for something that the client did.
+    override func readingEnded() {
+        if ending == .none, openStreams > 0 { hasRefusedClient = true }
+        refuseHead(.requestError)
     }
 
     override func streamsChanged(by count: Int) {

@@ -11,6 +11,7 @@ import Reactor
 /// Three hold a stream: nghttp2 (`isLive`), the engine (`isAttached`), and the connection's queues. Let go by all, it
 /// serves another request.
 class HTTP2Stream: TransportLayer {
+    /// Held from `begin` until the stream is free again: the engine may still read after the connection's end.
     final unowned(unsafe) var connection: HTTP2Connection?
     final var id: Int32 = 0
     final unowned(unsafe) var previous: HTTP2Stream?
@@ -62,6 +63,8 @@ class HTTP2Stream: TransportLayer {
     final var isCut = false
     /// Why nghttp2's stream ended.
     final private(set) var closeCode: UInt32 = 0
+    /// The peer reset it.
+    final var isPeerReset = false
 
     final var loop: EventLoop? { connection?.loop }
 
@@ -72,7 +75,7 @@ class HTTP2Stream: TransportLayer {
     ///
     /// - Parameter id: of a stream that the peer has opened; 0: it is opened with the first bytes that are sent.
     final func begin(_ connection: HTTP2Connection, _ id: Int32) {
-        self.connection = connection
+        self.connection = Unmanaged.passRetained(connection).takeUnretainedValue()
         self.id = id
         isLive = true
         connection.insert(self)
@@ -86,6 +89,7 @@ class HTTP2Stream: TransportLayer {
         connection?.remove(self)
         if code != NGHTTP2_NO_ERROR.rawValue { connection?.streamReset() }
         guard isAttached else {
+            if !isPeerReset { neverServed() }
             // A flood of these must not hold memory until the end of what came with it.
             dropInput()
             return recycleIfFree()
@@ -109,6 +113,7 @@ class HTTP2Stream: TransportLayer {
         self.connection = nil
         clear()
         recycle(connection)
+        Unmanaged.passUnretained(connection).release()
     }
 
     private func dropInput() {
@@ -126,7 +131,7 @@ class HTTP2Stream: TransportLayer {
         news = []
         (isChunked, isTunnel, inputEnded, endIsGiven) = (false, false, false, false)
         (sourceEnds, hasTrailers, isDeferred, endIsSent, isWindowBlocked) = (false, false, false, false, false)
-        (phase, owed, isCut, closeCode, id) = (.head, 0, false, 0, 0)
+        (phase, owed, isCut, closeCode, isPeerReset, id) = (.head, 0, false, 0, false, 0)
         body = BodyDecoder(.none)
     }
 
@@ -138,6 +143,12 @@ class HTTP2Stream: TransportLayer {
 
     /// Overridden: hands a head to nghttp2 as a header block. Returns its length, `nil` where it is none.
     func submitHead(_ bytes: UnsafeRawBufferPointer, _ connection: HTTP2Connection) -> Int? { nil }
+
+    /// Overridden: the stream has ended without an engine, and not because the peer reset it.
+    func neverServed() {}
+
+    /// The text of a head that nobody has read yet.
+    final var unreadHead: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: inbox.front.prefix(textCount)) }
 
     /// Overridden: passes `news` on to the engine.
     func deliver(_ news: Readiness) {}

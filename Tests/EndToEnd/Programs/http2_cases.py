@@ -98,7 +98,8 @@ def refused_requests():
 def refused_tunnels():
     authority = (":authority", HOST)
     tunnel = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), authority, (":path", "/")]
-    for head, status in [([tunnel[0], (":protocol", "connect-udp")] + tunnel[2:], "501"), (tunnel[:1] + [authority], "501"),
+    for head, status in [([tunnel[0], (":protocol", "connect-udp")] + tunnel[2:], "501"),
+                         (tunnel[:1] + [authority], "501"),
                          (tunnel + [("content-length", "0")], "400"), (tunnel + [("host", "other.example")], "400"),
                          (tunnel[:3] + [(":authority", "other.example"), tunnel[4]], "404"), (tunnel[:4], None),
                          ([(":method", "GET")] + tunnel[1:], None), (tunnel[:2] + tunnel[3:], None),
@@ -112,6 +113,24 @@ def refused_tunnels():
         assert client.heads.get(stream, {}).get(":status") == status, (head, client.heads, client.resets)
         assert client.resets[stream] == (1 if status is None else 0), (head, client.resets)
         assert client.finish(client.request())[0] == "200"
+
+
+def logged():
+    """What HTTP/2 itself refuses, each with a path of its own."""
+    client = Client(checks=False)
+    streams = [client.request("/upper", more=[("X-Upper", "1")]),
+               client.request("/length", "POST", [("content-length", "5")]),
+               client.request("/pad" + "p" * 8300), client.request("/a#b")]
+    streams.append(client.request("/short", "POST", [("content-length", "5")], end=False))
+    client.h2.send_data(streams[-1], b"abc", end_stream=True)
+    streams.append(client.request("/trailers", "POST", end=False))
+    client.h2.send_headers(streams[-1], [("connection", "close")], end_stream=True)
+    streams.append(client.request("/left", "POST", end=False))
+    client.flush()
+    client.until(lambda: set(streams[:-1]) <= set(client.resets) | client.ended, "their ends")
+    client.h2.reset_stream(streams[-1], h2.errors.ErrorCodes.CANCEL)
+    client.flush()
+    assert client.finish(client.request("/fine"))[0] == "200"
 
 
 def cut_body():
@@ -302,7 +321,7 @@ def head_bomb():
 
 def head_stall():
     raw = Raw()
-    raw.socket.sendall(raw.head(1, ends_head=False))
+    raw.socket.sendall(raw.head(1, "/stall", ends_head=False))
     raw.goaway()
 
 
@@ -336,6 +355,21 @@ def exact_window():
     client.h2.increment_flow_control_window(1, stream)
     client.flush()
     assert client.finish(stream) == ("200", b"x" * 65535)
+
+
+def after_refusal():
+    """A head that was refused does not end the connection some time later."""
+    raw = Raw()
+    raw.socket.sendall(raw.head(1, "/held") + raw.head(3, more=[("connection", "close")]))
+    frames = raw.frames()
+    assert next(frame for frame in frames if frame[0] == 3)[2] == 3, "a reset"
+    print("refused", flush=True)
+    for kind, _, stream, payload in frames:
+        assert kind != 7, f"GOAWAY {payload}"
+        if kind == 0:
+            assert stream == 1 and payload == b"web"
+            return
+    assert False, "no answer"
 
 
 def garbage():

@@ -326,6 +326,26 @@ def flood():
     tunnel.end()
 
 
+def killed():
+    """The instance dies while the client reads nothing. Of HTTP/1.1 that is an end like any other."""
+    path, instance = ARGUMENT.split(" ")
+    tunnel = begin("/endless")
+    tunnel.stall()
+    assert tunnel.opened() == "200"
+    if PROTOCOL == "h2":
+        tunnel.client.until(lambda: len(tunnel.data) == 65535, "a full window")
+    print("stalled", flush=True)
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    if not tunnel.has_ended and PROTOCOL == "h2":
+        tunnel.client.h2.increment_flow_control_window(1 << 30, tunnel.stream)
+        tunnel.client.opens_windows = lambda stream: True
+        tunnel.client.flush()
+    while not tunnel.has_ended:
+        tunnel.more()
+    assert (tunnel.is_reset or instance == "h1") and len(tunnel.data) < 64 << 20, "an end in order"
+
+
 def deaf():
     tunnel = open_tunnel("/deaf")
     assert tunnel.stuff() < 32 << 20, "nobody takes it, and it is taken"

@@ -5,7 +5,7 @@ tunnel that ends: its path, how it ended and the octets it brought. `h2-none` do
 /echo     sends bytes back, ends when the other side has
 /count    says how many bytes came, at their end
 /bye      says `bye` and ends its side at once
-/flood    sends 4 MiB and ends its side
+/flood    sends 4 MiB and ends its side; /endless sends 64 MiB
 /deaf     reads nothing
 /silent   never answers
 /refuse   403; /fail closes without an answer; /break is reset with the first bytes
@@ -47,6 +47,9 @@ class Tunnel:
         elif self.path == "/flood":
             self.send(FLOOD)
             self.end()
+
+        elif self.path == "/endless":
+            self.send(FLOOD * 16)
 
     def came(self, data):
         self.count += len(data)

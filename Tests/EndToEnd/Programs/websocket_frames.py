@@ -1,4 +1,4 @@
-"""The little of WebSocket (RFC 6455) that a stream of HTTP/2 has to carry: messages of one frame, and the accept key."""
+"""The little of WebSocket (RFC 6455) that the tests need: messages of one frame, and the answer to a key."""
 
 import base64
 import hashlib
