@@ -308,7 +308,10 @@ final class ClientConnection: Handler {
 
     private func flushAlone() {
         guard !output.isEmpty else { return }
-        switch output.flush(transport, worker.loop.buffers, &worker.counters.bytesToClients) {
+        var sent: UInt64 = 0
+        let flushed = output.flush(transport, worker.loop.buffers, &sent)
+        worker.counters.bytesToClients &+= sent
+        switch flushed {
         case .done: finish()
         case .blocked:
             isWritable = false

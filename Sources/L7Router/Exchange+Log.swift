@@ -43,9 +43,11 @@ extension Exchange {
 
     /// Sends what waits in the client's output, and counts it.
     func flushClientOutput(_ client: ClientConnection) -> OutputBuffer.Flush {
-        let before = worker.counters.bytesToClients
-        let flushed = client.output.flush(client.transport, buffers, &worker.counters.bytesToClients)
-        bytesOut &+= worker.counters.bytesToClients &- before
+        // Not counted in place: what goes out may be the end of other streams, which count, too.
+        var sent: UInt64 = 0
+        let flushed = client.output.flush(client.transport, buffers, &sent)
+        worker.counters.bytesToClients &+= sent
+        bytesOut &+= sent
         return flushed
     }
 }

@@ -64,6 +64,11 @@ final class HTTP2RequestStream: HTTP2Stream {
         dropNotes()
     }
 
+    override func neverServed() {
+        guard isHeadComplete, let server = connection as? HTTP2Server else { return }
+        server.count(head: unreadHead, notes)
+    }
+
     private func dropNotes() {
         notes?.deallocate()
         notes = nil

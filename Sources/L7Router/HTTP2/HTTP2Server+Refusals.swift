@@ -24,19 +24,37 @@ extension HTTP2Server {
     }
 
     private func count(_ reason: EndReason) {
+        context.notes.clear()
+        if let text { context.notes.setRequest(text) }
+        let began = blockStream == nil ? loop.nowNanoseconds : blockBegan
+        count(reason, began: began, octets: text?.count ?? 0, context.notes)
+    }
+
+    /// A whole head whose stream was reset for what came behind it, before anybody served it.
+    ///
+    /// - Parameter notes: of a head that is at fault.
+    func count(head: UnsafeRawBufferPointer, _ notes: ExchangeNotes?) {
+        context.notes.clear()
+        if case .complete = context.requestHead.parse(head, limits: HTTP2Stream.ownLimits, fields: &context.fields),
+            let base = head.baseAddress
+        {
+            context.notes.set(.method, context.requestHead.methodRange.bytes(in: base))
+            context.notes.set(.host, context.requestHead.authority.bytes(in: base))
+            context.notes.set(.target, context.requestHead.target.bytes(in: base))
+        }
+        count(.requestError, began: loop.nowNanoseconds, octets: head.count, notes ?? context.notes)
+    }
+
+    private func count(_ reason: EndReason, began: UInt64, octets: Int, _ notes: ExchangeNotes) {
         worker.counters.requests += 1
         worker.counters.malformedRequests += 1
         guard let log = worker.accessLog else { return }
         var entry = AccessEntry(
             peer: origin.source, client: origin.source.ip, version: .http2, status: 0,
             endNanoseconds: MonotonicClock.nowNanoseconds(), reason: reason)
-        entry.times.headBegan = blockStream == nil ? loop.nowNanoseconds : blockBegan
-        context.notes.clear()
-        if let text {
-            entry.bytesIn = UInt64(text.count)
-            context.notes.setRequest(text)
-        }
-        log.append(entry, context.notes)
+        entry.times.headBegan = began
+        entry.bytesIn = UInt64(octets)
+        log.append(entry, notes)
     }
 }
 

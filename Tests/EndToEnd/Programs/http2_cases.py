@@ -131,6 +131,16 @@ def logged():
     client.h2.reset_stream(streams[-1], h2.errors.ErrorCodes.CANCEL)
     client.flush()
     assert client.finish(client.request("/fine"))[0] == "200"
+    # All in one packet: what is served first makes what was reset go out before the rest is looked at.
+    raw = Raw()
+    raw.socket.sendall(b"".join(
+        raw.head(stream) + raw.head(stream + 2, "/together", end=False, more=[("content-length", "5")])
+        + DataFrame(stream + 2, b"abc", flags=["END_STREAM"]).serialize() for stream in range(1, 21, 4)))
+    resets = 0
+    for kind, _, stream, _ in raw.frames():
+        resets += kind == 3 and stream % 4 == 3
+        if resets == 5:
+            break
 
 
 def cut_body():
