@@ -30,7 +30,9 @@ public final class PagedTable<Element: BitwiseCopyable & Sendable>: Sendable {
     convenience init(_ elements: [Element], fill: Element) {
         let pages = stride(from: 0, to: elements.count, by: Self.pageSize).map { start in
             let page = Page(fill)
-            for (offset, element) in elements[start...].prefix(Self.pageSize).enumerated() { page.base[offset] = element }
+            for (offset, element) in elements[start...].prefix(Self.pageSize).enumerated() {
+                page.base[offset] = element
+            }
             return page
         }
         self.init(pages, fill)
