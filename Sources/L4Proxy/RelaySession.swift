@@ -56,9 +56,9 @@ final class RelaySession {
         }
         dials += 1
         tried.insert(picked.id)
-        if let endpoint { worker.balancer.ended(endpoint) }
+        if let endpoint { worker.balancer.ended(endpoint, .sessions) }
         endpoint = picked
-        worker.balancer.began(picked)
+        worker.balancer.began(picked, .sessions)
         do {
             let end = RelayEnd(dialled: try Socket.dial(picked.address, noDelay: false))
             end.session = .passUnretained(self)
@@ -217,7 +217,7 @@ final class RelaySession {
         isClosed = true
         upward.release(worker)
         downward.release(worker)
-        if let endpoint { worker.balancer.ended(endpoint) }
+        if let endpoint { worker.balancer.ended(endpoint, .sessions) }
         client.close(worker.loop)
         instance?.close(worker.loop)
         worker.remove(self)

@@ -1,4 +1,5 @@
 import HTTPCodec
+import MeshCore
 import Reactor
 
 // After an upgrade: bytes both ways, each side ended on its own.
@@ -27,6 +28,7 @@ extension Exchange {
 
     func beginTunnel() {
         worker.counters.upgrades += 1
+        if let endpoint { worker.balancer.becameTunnel(endpoint) }
         response = .tunnel
         requestBody = BodyDecoder(.untilClose)
         responseBody = BodyDecoder(.untilClose)

@@ -260,7 +260,7 @@ final class Exchange {
 
     /// Counts the exchange and goes back to the worker.
     private func settle() {
-        if let endpoint { worker.balancer.ended(endpoint) }
+        if let endpoint { worker.balancer.ended(endpoint, response == .tunnel ? .tunnels : .exchanges) }
         if status > 0 {
             worker.counters.countResponse(status)
             worker.counters.countLatency(loop.nowNanoseconds &- startedNanoseconds)

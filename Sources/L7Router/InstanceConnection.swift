@@ -205,7 +205,7 @@ final class InstanceConnection: Handler {
     func rest() {
         exchange = nil
         if stream != nil { return close() }
-        guard state == .active, !sawPeerClose, !input.hasRaw, worker.balancer.isAlive(endpoint), isTrusted,
+        guard state == .active, !sawPeerClose, !input.hasRaw, worker.balancer.mayKeepConnections(endpoint), isTrusted,
             !isReadable || !isStale
         else { return close() }
         isReadable = false

@@ -65,9 +65,10 @@ final class InstancePool {
         count -= 1
     }
 
-    /// Closes what leads to endpoints that the snapshot no longer has.
+    /// Closes what leads to endpoints that the snapshot no longer has, or whose instance is drained.
     func closeGone(_ snapshot: Snapshot) {
         guard count > 0 else { return }
+        for id in snapshot.draining where Int(id) < capacity { close(shelves + Int(id)) }
         for id in 0..<capacity where shelves[id].count > 0 {
             if snapshot.incarnations[id] != shelves[id].incarnation { close(shelves + id) }
         }

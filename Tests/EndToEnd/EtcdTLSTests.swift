@@ -122,7 +122,7 @@ import Testing
                 }
             }
             try demandEqual(try mesh.adminGet("/ready").status, 503, "\(fault.testDescription): ready")
-            try demand(try mesh.statusText().contains("FAILED: "), "\(fault.testDescription): status")
+            try eventually("\(fault.testDescription): status") { try mesh.statusText().contains("FAILED: ") }
             mesh.child.signal(SIGTERM)
         }
     }

@@ -133,7 +133,7 @@ struct PickFixture {
         let old = fixture.endpoints[0]
         for _ in 0..<3 { fixture.balancer.began(old) }
         #expect(fixture.balancer.inFlight(old) == 3)
-        #expect(fixture.balancer.inFlightByEndpoint().map(\.count) == [3])
+        #expect(fixture.balancer.inFlightByEndpoint().map(\.counts.total) == [3])
         fixture.mesh.apply(
             .upsertInstance(InstanceSpec(id: "10.0.0.1", service: "web", address: IPAddress("10.0.0.77")!)))
         fixture.balancer.install(fixture.mesh.compile())

@@ -102,7 +102,7 @@ public final class DatagramWorker: Handler {
             let flow = Flow(listener, path, pool, endpoint, socket, age: age)
             while flows.count <= Int(age) { flows.append(nil) }
             flows[Int(age)] = flow
-            balancer.began(endpoint)
+            balancer.began(endpoint, .flows)
             counters.flowsBegun += 1
             do {
                 try loop.attach(flow, socket)
@@ -147,7 +147,7 @@ public final class DatagramWorker: Handler {
         guard flows[Int(flow.age)] === flow else { return }
         flows[Int(flow.age)] = nil
         ages.remove(flow.age)
-        balancer.ended(flow.endpoint)
+        balancer.ended(flow.endpoint, .flows)
         flow.listener.forget(flow)
         flow.close()
         if ages.count == 0, let done = whenEmpty {

@@ -62,10 +62,12 @@ final class HTTP2ClientPool {
         client.older = nil
     }
 
-    /// Lets go of what leads to endpoints that the snapshot no longer has.
+    /// Lets go of what leads to endpoints that the snapshot no longer has, or whose instance is drained.
     func retireGone(_ snapshot: Snapshot) {
         forEach { client in
-            if snapshot.incarnations[Int(client.endpoint.id)] != client.endpoint.incarnation { client.retire() }
+            let id = client.endpoint.id
+            let isGone = snapshot.incarnations[Int(id)] != client.endpoint.incarnation
+            if isGone || snapshot.draining.contains(id) { client.retire() }
         }
     }
 

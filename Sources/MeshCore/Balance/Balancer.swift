@@ -6,6 +6,26 @@ public final class Balancer {
     private struct Load: BitwiseCopyable {
         var incarnation: UInt32 = 0
         var inFlight: Int32 = 0
+        // Parts of `inFlight`; the rest are exchanges.
+        var tunnels: Int32 = 0
+        var sessions: Int32 = 0
+        var flows: Int32 = 0
+
+        var counts: FlightCounts {
+            FlightCounts(
+                exchanges: Int(inFlight - tunnels - sessions - flows), tunnels: Int(tunnels), sessions: Int(sessions),
+                flows: Int(flows))
+        }
+
+        @inline(__always)
+        mutating func count(_ kind: FlightKind, _ change: Int32) {
+            switch kind {
+            case .exchanges: break
+            case .tunnels: tunnels += change
+            case .sessions: sessions += change
+            case .flows: flows += change
+            }
+        }
     }
 
     private var current: Snapshot
@@ -258,24 +278,41 @@ public final class Balancer {
         return load.incarnation == endpoint.incarnation ? Int(load.inFlight) : 0
     }
 
-    public func began(_ endpoint: Endpoint) {
+    public func began(_ endpoint: Endpoint, _ kind: FlightKind = .exchanges) {
         let load = loads + Int(endpoint.id)
         if load.pointee.incarnation != endpoint.incarnation {
             load.pointee = Load(incarnation: endpoint.incarnation, inFlight: 0)
         }
         load.pointee.inFlight += 1
+        load.pointee.count(kind, 1)
     }
 
-    public func ended(_ endpoint: Endpoint) {
+    /// - Parameter kind: what it was in the end: an exchange may have become a tunnel.
+    public func ended(_ endpoint: Endpoint, _ kind: FlightKind = .exchanges) {
         let load = loads + Int(endpoint.id)
-        if load.pointee.incarnation == endpoint.incarnation { load.pointee.inFlight -= 1 }
+        guard load.pointee.incarnation == endpoint.incarnation else { return }
+        load.pointee.inFlight -= 1
+        load.pointee.count(kind, -1)
+    }
+
+    /// An exchange has been upgraded.
+    public func becameTunnel(_ endpoint: Endpoint) {
+        let load = loads + Int(endpoint.id)
+        if load.pointee.incarnation == endpoint.incarnation { load.pointee.count(.tunnels, 1) }
+    }
+
+    /// Whether connections to the endpoint may be kept for later: not where its instance is drained.
+    public func mayKeepConnections(_ endpoint: Endpoint) -> Bool {
+        isAlive(endpoint) && !(current.isDraining && current.draining.contains(endpoint.id))
     }
 
     /// Endpoints with something in flight, for `status` and the drain barrier.
-    public func inFlightByEndpoint() -> [(id: Int32, incarnation: UInt32, count: Int)] {
+    public func inFlightByEndpoint() -> [EndpointFlights] {
         (0..<loadCapacity).compactMap { index in
             let load = loads[index]
-            return load.inFlight > 0 ? (Int32(index), load.incarnation, Int(load.inFlight)) : nil
+            guard load.inFlight > 0 else { return nil }
+            let name = EndpointName(id: Int32(index), incarnation: load.incarnation)
+            return EndpointFlights(endpoint: name, counts: load.counts)
         }
     }
 }

@@ -30,6 +30,8 @@ public struct Catalogue {
     private let order: [String]
     private var sources: [String: SourceState] = [:]
     public private(set) var entries: [String: Entry] = [:]
+    /// IDs of instances that are drained whatever their source says, by service.
+    private var drained: [String: Set<String>] = [:]
 
     /// - Parameter sources: source names in order of precedence.
     public init(sources: [String]) { order = sources }
@@ -39,6 +41,15 @@ public struct Catalogue {
 
     /// The source's whole present state; `nil` before its first event.
     public func content(of source: String) -> SourceContent? { sources[source]?.content }
+
+    /// Drains these instances, in place of those before, and returns the names of the services that are now different.
+    /// An instance that is not known counts as soon as it is.
+    public mutating func drain(_ keys: Set<InstanceKey>) -> Set<String> {
+        let before = drained
+        drained = [:]
+        for key in keys { drained[key.service, default: []].insert(key.id) }
+        return Set(before.keys).union(drained.keys).filter { drained[$0] != before[$0] && merge($0) }
+    }
 
     /// Takes in one event and returns the names of the services that are now different.
     public mutating func apply(_ event: SourceEvent) -> Set<String> {
@@ -112,6 +123,7 @@ public struct Catalogue {
         }
         var instances: [String: InstanceSpec] = [:]
         for state in states { instances.merge(state.instances[name] ?? [:], uniquingKeysWith: { first, _ in first }) }
+        for id in drained[name] ?? [] { instances[id]?.isDraining = true }
         let merged = Entry(spec: spec, instances: instances.values.sorted { $0.id < $1.id })
         entries[name] = merged
         return before != merged

@@ -50,6 +50,10 @@ struct EndpointIDs {
 
     func owner(_ id: Int32) -> EndpointKey? { owners[id] }
 
+    func name(_ key: EndpointKey) -> EndpointName? {
+        records[key].map { EndpointName(id: $0.id, incarnation: $0.incarnation) }
+    }
+
     mutating func endpoint(
         _ key: EndpointKey, _ address: SocketAddress, weight: Int, session: UInt64 = 0,
         speaks: InstanceProtocol = .http1

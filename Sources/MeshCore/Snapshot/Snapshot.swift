@@ -15,6 +15,10 @@ public final class Snapshot: Sendable {
     public let incarnations: PagedTable<UInt32>
     /// By endpoint id: the incarnation that may keep its flows, being healthy, drained or not; 0 where none is.
     public let flowKeepers: PagedTable<UInt32>
+    /// Ids of endpoints whose instance is drained.
+    public let draining: Set<Int32>
+    /// Whether there are such: looked at for each exchange, without counting a reference.
+    let isDraining: Bool
     public let listeners: [ListenerPlan]
     /// The generation since which the listeners are what they are.
     public let listenersGeneration: UInt64
@@ -25,14 +29,14 @@ public final class Snapshot: Sendable {
         self.init(
             generation: 0, hosts: HostTable(), serverNames: ServerNameTable(), upstreamTLS: [:],
             pools: PagedTable(fill: .none),
-            incarnations: PagedTable(fill: 0), flowKeepers: PagedTable(fill: 0),
+            incarnations: PagedTable(fill: 0), flowKeepers: PagedTable(fill: 0), draining: [],
             listeners: [], listenersGeneration: 0, storage: [])
     }
 
     init(
         generation: UInt64, hosts: HostTable, serverNames: ServerNameTable, upstreamTLS: [Int32: UpstreamTLS],
         pools: PagedTable<Pool>,
-        incarnations: PagedTable<UInt32>, flowKeepers: PagedTable<UInt32>,
+        incarnations: PagedTable<UInt32>, flowKeepers: PagedTable<UInt32>, draining: Set<Int32>,
         listeners: [ListenerPlan], listenersGeneration: UInt64, storage: [[PoolStorage?]]
     ) {
         self.generation = generation
@@ -42,6 +46,8 @@ public final class Snapshot: Sendable {
         self.pools = pools
         self.incarnations = incarnations
         self.flowKeepers = flowKeepers
+        self.draining = draining
+        isDraining = !draining.isEmpty
         self.listeners = listeners
         self.listenersGeneration = listenersGeneration
         self.storage = storage

@@ -71,6 +71,8 @@ public struct SnapshotCompiler {
     var publishedPorts = PublishedPorts()
     private var last = Snapshot()
     private var slowStarts = SlowStarts()
+    /// Ids of endpoints whose instance is drained.
+    private var draining: Set<Int32> = []
 
     private struct PoolContent: Equatable {
         let list: [EndpointID]
@@ -124,6 +126,12 @@ public struct SnapshotCompiler {
     /// Takes in VIPs that the nodes have agreed on (`VIPAllocator.agree`). The caller marks those services dirty.
     public mutating func agree(onVIPs changes: [String: IPAddress?]) { vips.agree(changes) }
 
+    /// The endpoints of an instance, one for each container port that may be asked for.
+    public func endpoints(of instance: InstanceKey) -> [EndpointName] {
+        guard let spec = records[instance.service]?.entry.spec else { return [] }
+        return Self.ports(spec).compactMap { endpointIDs.name(EndpointKey(instance: instance, containerPort: $0)) }
+    }
+
     /// Which instance an endpoint id belongs to.
     public func endpointOwner(_ id: Int32) -> EndpointKey? { endpointIDs.owner(id) }
 
@@ -153,15 +161,18 @@ public struct SnapshotCompiler {
         let listeners = hasOldListeners ? last.listeners : compileListeners()
         if dirt.zone { compileZone() } else { patchZone(dirt.tasks) }
         let incarnations = last.incarnations.replacing(endpointIDs.changes)
-        for (id, incarnation) in endpointIDs.changes where incarnation == 0 { dirt.flowKeepers[id] = 0 }
+        for (id, incarnation) in endpointIDs.changes where incarnation == 0 {
+            dirt.flowKeepers[id] = 0
+            draining.remove(Int32(id))
+        }
         endpointIDs.changes = [:]
         problems = vipProblems.values.sorted() + nameProblems + routeProblems + listenerProblems
         last = Snapshot(
             generation: generation, hosts: hosts, serverNames: serverNames,
             upstreamTLS: upstreamTLS, pools: last.pools.replacing(dirt.pools),
             incarnations: incarnations, flowKeepers: last.flowKeepers.replacing(dirt.flowKeepers),
-            listeners: listeners, listenersGeneration: hasOldListeners ? last.listenersGeneration : generation,
-            storage: storage)
+            draining: draining, listeners: listeners,
+            listenersGeneration: hasOldListeners ? last.listenersGeneration : generation, storage: storage)
         return last
     }
 
@@ -327,6 +338,11 @@ public struct SnapshotCompiler {
                 weight: member.weight, session: entry.spec.isSticky ? options.sessionKey.instance(instance.key) : 0,
                 speaks: entry.spec.instanceProtocol)
             if member.weight > 0 { list.append(endpoint) }
+            if instance.isDraining {
+                draining.insert(endpoint.id)
+            } else if !draining.isEmpty {
+                draining.remove(endpoint.id)
+            }
             let keeper = member.isHealthy ? endpoint.incarnation : 0
             if last.flowKeepers[Int(endpoint.id)] != keeper { dirt.flowKeepers[Int(endpoint.id)] = keeper }
         }

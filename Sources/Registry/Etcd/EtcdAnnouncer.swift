@@ -54,6 +54,14 @@ public final class EtcdAnnouncer: Handler {
         loop.requeue(self)
     }
 
+    /// Says that a node runs, and what else it says of itself.
+    ///
+    /// - Parameter run: never the same for two runs of meshd.
+    public func present(_ presence: NodePresence, run: String) {
+        wanted[schema.alive(run)] = Array(presence.json.utf8)
+        loop.requeue(self)
+    }
+
     /// Takes one instance back; harmless where it was not announced.
     public func remove(_ key: InstanceKey) {
         wanted[schema.instance(key)] = nil

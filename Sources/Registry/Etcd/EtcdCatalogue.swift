@@ -39,7 +39,8 @@ struct EtcdCatalogue {
     let schema: EtcdSchema
     let routingDomain: String?
     private var services: [String: Service] = [:]
-    private var drains: Set<InstanceKey> = []
+    /// Orders by the revision in which they were given.
+    private var drains: [InstanceKey: Int64] = [:]
     private var entries = 0
     /// Keys that cannot be read, and why.
     private(set) var problems: [String: String] = [:]
@@ -86,11 +87,22 @@ struct EtcdCatalogue {
     }
 
     private func drained(_ spec: InstanceSpec) -> InstanceSpec {
-        guard drains.contains(spec.key) else { return spec }
+        guard isInForce(spec.key) else { return spec }
         var spec = spec
         spec.isDraining = true
         return spec
     }
+
+    /// An order concerns the instance that was there when it was given, not one that is announced later under the
+    /// same ID.
+    private func isInForce(_ key: InstanceKey) -> Bool {
+        guard let order = drains[key] else { return false }
+        guard let instance = services[key.service]?.instances[key.id] else { return true }
+        return instance.createRevision < order
+    }
+
+    /// The drain orders in force, each with its revision.
+    var drainOrders: [InstanceKey: Int64] { drains.isEmpty ? [:] : drains.filter { isInForce($0.key) } }
 
     private func instance(_ key: InstanceKey) -> InstanceSpec? {
         guard let service = services[key.service] else { return nil }
@@ -150,7 +162,7 @@ struct EtcdCatalogue {
         switch place {
         case .reserved: return
         case .unknown(let reason): throw TextFault(reason)
-        case .drain(let key): drains.insert(key)
+        case .drain(let key): drains[key] = pair.modRevision
         case .service(let name):
             let service = try EtcdService.parse(pair.value, name: name, key: pair.key, routingDomain: routingDomain)
             try count(isNew: services[name]?.declared == nil)
@@ -184,7 +196,7 @@ struct EtcdCatalogue {
         resolve(key)
         switch place {
         case .reserved, .unknown: return
-        case .drain(let instance): drains.remove(instance)
+        case .drain(let instance): drains[instance] = nil
         case .service(let name):
             if services[name]?.declared != nil { entries -= 1 }
             services[name]?.declared = nil

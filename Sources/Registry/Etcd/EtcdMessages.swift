@@ -89,7 +89,7 @@ enum EtcdRequest {
         return line
     }
 
-    private static func key(_ text: String) -> String { "\"\(Base64.encode(text))\"" }
+    static func key(_ text: String) -> String { "\"\(Base64.encode(text))\"" }
 
     /// The first key behind all that begin with `prefix`, which ends with `/`.
     static func end(_ prefix: String) -> [UInt8] {
@@ -106,8 +106,8 @@ enum EtcdRequest {
     /// A read of one key that is not there: it passes the quorum and costs nothing else.
     static func check(prefix: String) -> String { "{\"key\":\(key(prefix)),\"count_only\":true}" }
 
-    static func watch(prefix: String, from revision: Int64) -> String {
-        "{\"create_request\":{\"key\":\(key(prefix)),\"range_end\":\"\(Base64.encode(end(prefix)))\","
+    static func watch(first: [UInt8], prefix: String, from revision: Int64) -> String {
+        "{\"create_request\":{\"key\":\"\(Base64.encode(first))\",\"range_end\":\"\(Base64.encode(end(prefix)))\","
             + "\"start_revision\":\"\(revision)\",\"progress_notify\":true,\"fragment\":true}}"
     }
 
@@ -127,7 +127,15 @@ enum EtcdRequest {
         return "{\"success\":[\(operations.joined(separator: ","))]}"
     }
 
-    private static func put(_ name: String, _ value: [UInt8], lease: Int64) -> String {
+    /// Deletes, all or nothing.
+    static func delete(_ keys: [String]) -> String { write(puts: [], lease: 0, deletes: keys) }
+
+    /// What a transaction reads of all keys below `prefix`, which ends with `/`.
+    static func all(_ prefix: String, keysOnly: Bool = false) -> String {
+        "{\"key\":\(key(prefix)),\"range_end\":\"\(Base64.encode(end(prefix)))\",\"keys_only\":\(keysOnly)}"
+    }
+
+    static func put(_ name: String, _ value: [UInt8], lease: Int64) -> String {
         "{\"request_put\":{\"key\":\(key(name)),\"value\":\"\(Base64.encode(value))\",\"lease\":\"\(lease)\"}}"
     }
 
@@ -244,7 +252,7 @@ enum EtcdAnswer {
         return answer
     }
 
-    private static func header(_ value: JSONValue) throws(EtcdFailure) -> (cluster: String, revision: Int64) {
+    static func header(_ value: JSONValue) throws(EtcdFailure) -> (cluster: String, revision: Int64) {
         guard let header = value["header"] else { throw .malformed("no header") }
         // A revision of 0 is left out.
         return (header["cluster_id"]?.text ?? "", header["revision"]?.integer ?? 0)

@@ -24,10 +24,18 @@ struct EtcdSchema: Sendable, Equatable {
     }
 
     /// Keys of other parts of the mesh, and of parts to come.
-    private static let reserved: Set<Substring> = ["nodes", "drained", "certificates", "ports", "locks"]
+    private static let reserved: Set<Substring> = ["alive", "certificates", "locks", "nodes", "ports"]
+
+    /// The first key that nodes watch. What lies before, `alive/`, changes often and is read by who waits for a drain.
+    var firstWatched: [UInt8] { Array("\(root)alive0".utf8) }
+
+    /// A node that runs, under its lease.
+    func alive(_ run: String) -> String { "\(root)alive/\(run)" }
 
     func service(_ name: String) -> String { "\(root)services/\(name)" }
     func instance(_ key: InstanceKey) -> String { "\(root)instances/\(key.service)/\(key.id)" }
+    func instances(of service: String) -> String { "\(root)instances/\(service)/" }
+    func drains(of service: String) -> String { "\(root)drains/\(service)/" }
     func drain(_ key: InstanceKey) -> String { "\(root)drains/\(key.service)/\(key.id)" }
     func vip(of service: String) -> String { "\(root)vips/services/\(service)" }
     func vip(_ address: IPAddress) -> String { "\(root)vips/addresses/\(address)" }

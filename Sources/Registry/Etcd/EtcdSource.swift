@@ -39,13 +39,17 @@ public final class EtcdSource: Handler, CatalogueSource {
         public var heard: () -> Void
         /// VIPs that the nodes have agreed on, by service; `nil`: no more. Told before the event of the same reading.
         public var vips: ([String: IPAddress?]) -> Void
+        /// All drain orders in force, each with etcd's revision of it. Told behind the events of the same turn.
+        public var drains: ([InstanceKey: Int64]) -> Void
 
         public init(
             event: @escaping (SourceEvent) -> Void, problem: @escaping (CatalogueProblem?) -> Void,
             warning: @escaping (CatalogueProblem) -> Void, heard: @escaping () -> Void,
-            vips: @escaping ([String: IPAddress?]) -> Void = { _ in }
+            vips: @escaping ([String: IPAddress?]) -> Void = { _ in },
+            drains: @escaping ([InstanceKey: Int64]) -> Void = { _ in }
         ) {
             self.vips = vips
+            self.drains = drains
             self.event = event
             self.problem = problem
             self.warning = warning
@@ -80,8 +84,8 @@ public final class EtcdSource: Handler, CatalogueSource {
     public var endpoint: String { client.endpoint.description }
 
     private let loop: EventLoop
-    private let client: EtcdClient
-    private let schema: EtcdSchema
+    let client: EtcdClient
+    let schema: EtcdSchema
     private let callbacks: Callbacks
     private var machine: EtcdWatchMachine
     private var catalogue: EtcdCatalogue
@@ -98,6 +102,7 @@ public final class EtcdSource: Handler, CatalogueSource {
     private var restored: (services: [ServiceSpec], instances: [InstanceSpec])?
     private var failing: EtcdFailure?
     private var toldWarnings: Set<String> = []
+    private var toldDrains: [InstanceKey: Int64] = [:]
 
     public init(_ url: EtcdURL, _ options: Options, on loop: EventLoop, _ callbacks: Callbacks) {
         name = url.description
@@ -105,7 +110,7 @@ public final class EtcdSource: Handler, CatalogueSource {
         self.callbacks = callbacks
         schema = EtcdSchema(url)
         client = EtcdClient(url, on: loop, seed: options.seed)
-        machine = EtcdWatchMachine(prefix: schema.root)
+        machine = EtcdWatchMachine(first: schema.firstWatched)
         catalogue = EtcdCatalogue(schema: schema, routingDomain: options.routingDomain)
         hold = EmptyHold(holdNanoseconds: options.holdNanoseconds)
         random = SourceRandom(state: options.seed)
@@ -187,7 +192,8 @@ public final class EtcdSource: Handler, CatalogueSource {
     private func openWatch(_ from: Int64) {
         counters.watches += 1
         watch = client.watch(
-            EtcdRequest.watch(prefix: schema.root, from: from), line: { [unowned self] in handle(.watch($0)) },
+            EtcdRequest.watch(first: schema.firstWatched, prefix: schema.root, from: from),
+            line: { [unowned self] in handle(.watch($0)) },
             ended: { [unowned self] in handle(.watchEnded($0)) })
     }
 
@@ -213,6 +219,7 @@ public final class EtcdSource: Handler, CatalogueSource {
         let content = hold.filter(now, before: before, nowNanoseconds: loop.nowNanoseconds)
         tell(.reset(services: content.services, instances: content.instances))
         restored = nil
+        tellDrains()
         finishTurn()
     }
 
@@ -226,6 +233,7 @@ public final class EtcdSource: Handler, CatalogueSource {
             }
         }
         tellVIPs(isFirst: false)
+        tellDrains()
         finishTurn()
     }
 
@@ -239,6 +247,13 @@ public final class EtcdSource: Handler, CatalogueSource {
         hold.end()
         tell(.reset(services: catalogue.allServices, instances: catalogue.allInstances))
         finishTurn()
+    }
+
+    private func tellDrains() {
+        let orders = catalogue.drainOrders
+        guard orders != toldDrains else { return }
+        toldDrains = orders
+        callbacks.drains(orders)
     }
 
     private func finishTurn() {

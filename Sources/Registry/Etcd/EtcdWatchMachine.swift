@@ -67,7 +67,7 @@ struct EtcdWatchMachine {
     /// Watches cancelled in a row before any of them told something.
     private var cancels = 0
 
-    init(prefix: String) { firstKey = Array(prefix.utf8) }
+    init(first: [UInt8]) { firstKey = first }
 
     mutating func handle(_ event: Event, random: UInt64) -> [Action] {
         switch event {

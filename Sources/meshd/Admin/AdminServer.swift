@@ -9,9 +9,17 @@ final class AdminServer {
     /// - Parameter gather: takes the node's state and hands it on, once every worker has reported.
     init(
         _ socket: Socket, on loop: EventLoop, isSharedSocket: Bool, isReady: @escaping () -> Bool,
+        drains: DrainDesk,
         gather: @escaping (@escaping (NodeState) -> Void) -> Void
     ) throws(SystemError) {
         server = try SmallServer(socket, on: loop, isSharedSocket: isSharedSocket) { request, answer in
+            if request.path == "/drain", request.method == "POST" {
+                guard request.isMeant else {
+                    return answer(
+                        SmallResponse(status: 400, body: "\(DrainPage.field) is missing, or a foreign Host\n"))
+                }
+                return DrainPage.answer(request, drains, answer)
+            }
             guard request.method == "GET" || request.method == "HEAD" else {
                 return answer(SmallResponse(status: 405, headers: "Allow: GET, HEAD\r\n", body: "only GET and HEAD\n"))
             }
@@ -24,6 +32,7 @@ final class AdminServer {
             case "/status": gather { answer(SmallResponse(body: StatusPage.text($0))) }
             case "/status.json":
                 gather { answer(SmallResponse(contentType: "application/json", body: StatusPage.json($0).text + "\n")) }
+            case "/drain": DrainPage.answer(request, drains, answer)
             case "/weights": gather { answer(SmallResponse(body: StatusPage.weights($0))) }
             case "/explain":
                 let query = Query(request.query)
@@ -41,6 +50,18 @@ final class AdminServer {
     }
 
     func close() { server.close() }
+}
+
+extension SmallRequest {
+    /// Whether the order was not made by a page of some other origin in a browser on this machine: it has a field that
+    /// such a page may not send, and asks for this address by no foreign name.
+    fileprivate var isMeant: Bool {
+        let field = DrainPage.field.lowercased() + ":"
+        guard head.split(separator: "\r\n").contains(where: { $0.lowercased().hasPrefix(field) }) else { return false }
+        let name = host.lowercased()
+        return ["meshd", "localhost"].contains(name.prefix { $0 != ":" }) || SocketAddress(name) != nil
+            || IPAddress(name) != nil
+    }
 }
 
 /// A query string of `name=value` pairs, percent-encoded (RFC 3986 section 2.1).

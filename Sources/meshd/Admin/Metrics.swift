@@ -19,6 +19,7 @@ enum Metrics {
         proxies(state.reports.map(\.proxy), &page)
         workers(state.reports, &page)
         instances(state, &page)
+        drains(state, &page)
         registries(state, &page)
         probes(state, &page)
         limits(state, &page)
@@ -217,6 +218,13 @@ enum Metrics {
         }
         let sorted = counts.sorted { ($0.key["service"]!, $0.key["state"]!) < ($1.key["service"]!, $1.key["state"]!) }
         page.gauge("meshd_instances", "Instances by service and state.", sorted.map { ($0.key, $0.value) })
+    }
+
+    private static func drains(_ state: NodeState, _ page: inout MetricsText) {
+        let done = state.drains.values.count(where: \.isDone)
+        page.gauge(
+            "meshd_drains", "Drain orders in force, by whether anything is in flight from this node.",
+            [(["state": "done"], Double(done)), (["state": "waiting"], Double(state.drains.count - done))])
     }
 
     private static func registries(_ state: NodeState, _ page: inout MetricsText) {

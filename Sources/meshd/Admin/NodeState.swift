@@ -42,17 +42,17 @@ struct NodeState {
     let unknownHostStatus: Int
     /// Certificates in force with the second (since 1970) in which each ends.
     let certificates: [(label: String, notAfter: Int64)]
+    /// Drain orders in force, as they stand on this node.
+    let drains: [InstanceKey: DrainBarrier.Standing]
+    /// Why other nodes do not know that this one runs.
+    let presenceProblem: String?
 
-    /// In flight by endpoint id, over all workers that reported.
-    func inFlight() -> [Int32: Int] {
-        reports.reduce(into: [:]) { $0.merge($1.inFlight, uniquingKeysWith: +) }
-    }
-
-    /// In flight by instance.
+    /// In flight by instance, over all workers that reported.
     func inFlightByInstance() -> [InstanceKey: Int] {
         var sums: [InstanceKey: Int] = [:]
-        for (id, count) in inFlight() {
-            if let owner = control.compiler.endpointOwner(id) { sums[owner.instance, default: 0] += count }
+        for flight in reports.lazy.flatMap(\.inFlight) {
+            guard let owner = control.compiler.endpointOwner(flight.endpoint.id) else { continue }
+            sums[owner.instance, default: 0] += flight.counts.total
         }
         return sums
     }

@@ -14,8 +14,22 @@ enum StatusPage {
             ("generation", .int(Int(control.snapshot.generation))),
             ("workers", .array(workers(state))), ("registries", .array(state.sources.map { registry($0, state) })),
             ("problems", .array(control.problems.map { .string($0) })),
+            ("drains", .array(state.drains.sorted { $0.key < $1.key }.map(drain))),
             ("services", .array(services(state))),
         ])
+    }
+
+    private static func drain(_ key: InstanceKey, _ standing: DrainBarrier.Standing) -> JSON {
+        .object([
+            ("instance", .string(key.description)), ("done", .bool(standing.isDone)),
+            ("left", standing.left.map { .object(DrainPage.counts($0)) } ?? .null),
+        ])
+    }
+
+    private static func drainLine(_ key: InstanceKey, _ standing: DrainBarrier.Standing) -> String {
+        let counts = standing.left?.present.map { "\($0.count) \($0.kind.rawValue)" }.joined(separator: ", ")
+        guard let counts else { return "drain \(key): not looked at yet" }
+        return "drain \(key): " + (counts.isEmpty ? "nothing" : counts) + " in flight from here"
     }
 
     private static func workers(_ state: NodeState) -> [JSON] {
@@ -188,7 +202,9 @@ enum StatusPage {
             lines.append("registry \(source.name): \(age)\(origin)" + (source.problem.map { ", FAILED: \($0)" } ?? ""))
             if let etcd = source.etcd { lines += etcdLines(etcd) }
         }
+        if let problem = state.presenceProblem { lines.append("  other nodes do not know this one: \(problem)") }
         lines += control.problems.map { "problem: \($0)" }
+        lines += state.drains.sorted { $0.key < $1.key }.map(drainLine)
         let inFlight = state.inFlightByInstance()
         for (name, record) in control.compiler.records.sorted(by: { $0.key < $1.key }) {
             lines += service(name, record, state, inFlight)

@@ -10,6 +10,8 @@ enum Commands {
           demo [--once]                    a catalogue, instances and the mesh on loopback, with what to try
           announce SERVICE ADDRESS[:PORT] --registry URL [--label NAME=VALUE]... [--ttl 10s]
                                            hold an instance in etcd as long as this runs
+          drain SERVICE[/INSTANCE] [--wait] [--timeout 30s] [--lasts 1h] [--cancel] [--admin WHERE]
+                                           no new connections from any node; with --wait until nothing is in flight
           check [--config FILE] [--routing-domain DOMAIN] [--admin WHERE] FILE
                                            validate a catalogue or a configuration; with WHERE also whether the meshd
                                            there could follow its weights
@@ -36,6 +38,8 @@ enum Commands {
         case "run": return RunCommand.run(rest)
         case "demo": return DemoCommand.run(rest)
         case "announce": return AnnounceCommand.run(rest)
+        case "drain": return DrainCommand.run(rest)
+        case "undrain": return DrainCommand.run(rest + ["--cancel"])
         case "check": return CheckCommand.run(rest)
         case "status": return StatusCommand.run(rest)
         case "explain": return ExplainCommand.run(rest)

@@ -56,7 +56,9 @@ enum AdminPage {
         }
     }
 
-    static func fetch(_ path: String, _ admin: AdminEndpoint) -> FetchResult {
+    static func fetch(
+        _ path: String, _ admin: AdminEndpoint, method: String = "GET", headers: [(String, String)] = []
+    ) -> FetchResult {
         let target: FetchRequest.Target =
             switch admin {
             case .tcp(let address): .tcp(address)
@@ -65,7 +67,8 @@ enum AdminPage {
         guard let loop = try? EventLoop() else { return .failed(.closedEarly) }
         var result = FetchResult.failed(.closedEarly)
         let request = FetchRequest(
-            "GET", path, to: target, host: "meshd", timeoutNanoseconds: timeoutNanoseconds, bodyLimitBytes: limitBytes)
+            method, path, to: target, host: "meshd", headers: headers.map { (name: $0, value: $1) },
+            timeoutNanoseconds: timeoutNanoseconds, bodyLimitBytes: limitBytes)
         HTTPFetch.start(request, on: loop) {
             result = $0
             loop.stop()

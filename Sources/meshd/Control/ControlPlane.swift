@@ -94,6 +94,12 @@ final class ControlPlane: Handler {
         markDirty(touched)
     }
 
+    /// Drains these instances, in place of those before, whatever their sources say.
+    func drain(_ keys: Set<InstanceKey>) { markDirty(catalogue.drain(keys)) }
+
+    /// Whether the workers have been sent all there is.
+    var isSettled: Bool { dirty.isEmpty && snapshot.generation > 0 }
+
     /// Takes in VIPs that the nodes have agreed on.
     func agree(onVIPs changes: [String: IPAddress?]) {
         compiler.agree(onVIPs: changes)

@@ -7,23 +7,25 @@ import Registry
 extension Node {
     /// Begins to watch; unlike a file, etcd may be away when meshd starts.
     func openEtcd(_ url: EtcdURL, _ index: Int) {
+        let isFirst = vipRegistry == nil
         let source = EtcdSource(
             url,
             EtcdSource.Options(
                 routingDomain: settings.routingDomain,
                 holdNanoseconds: UInt64(settings.registryEmptyHoldSeconds * 1e9),
                 seed: WallClock.nowNanoseconds(),
-                vipRange: vipRegistry == nil ? settings.vipRange : nil),
+                vipRange: isFirst ? settings.vipRange : nil),
             on: loop,
             EtcdSource.Callbacks(
                 event: { [unowned self] in received($0, from: index) },
                 problem: { [unowned self] in problem($0, with: index) },
                 warning: { Log.warning("catalogue", ["warning": $0.description]) },
                 heard: { [unowned self] in heard(index) },
-                vips: { [unowned self] in agree(onVIPs: $0) }))
+                vips: { [unowned self] in agree(onVIPs: $0) },
+                drains: isFirst ? { [unowned self] in drains.registryOrders($0) } : { _ in }))
         sources.append(source)
         sourceStatus[index].etcd = source
-        if vipRegistry == nil {
+        if isFirst {
             // From here on addresses are agreed on, not chosen here.
             vipRegistry = source
             control.agree(onVIPs: [:])
@@ -35,7 +37,7 @@ extension Node {
                 "the catalogue kept on disk is in force until the registry is read",
                 ["registry": source.name, "age_seconds": "\(age)"])
         }
-        source.start()
+        if isFirst { present(in: url) { source.start() } } else { source.start() }
     }
 
     private func agree(onVIPs changes: [String: IPAddress?]) {

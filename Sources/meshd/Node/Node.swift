@@ -20,6 +20,15 @@ final class Node {
     var sources: [any CatalogueSource] = []
     /// The registry that the nodes agree on VIPs in: the first that is etcd.
     var vipRegistry: EtcdSource?
+    private(set) var drains: DrainKeeper!
+    /// Says in the registry that this node runs.
+    var presence: EtcdAnnouncer?
+    /// Why it cannot say so.
+    var presenceProblem: String?
+    /// Names this run of this node.
+    let run: String
+    /// Called when the registry knows that this node ends.
+    var leave: (() -> Void)?
     var sourceStatus: [SourceStatus] = []
     private var dns: AliasDNSServer?
     private(set) var admin: AdminServer?
@@ -55,6 +64,8 @@ final class Node {
             try Self.naming("--state-dir \(path)") { () throws(SystemError) in try StateDirectory(path) }
         }
         let seed = WallClock.nowNanoseconds()
+        var system = SystemRandomNumberGenerator()
+        run = String(system.next() as UInt64, radix: 16)
         control = ControlPlane(
             loop: loop, sources: urls.map(\.description), options: Self.options(settings, passed), workers: inboxes,
             vips: state?.load() ?? [:], weights: state?.loadWeights() ?? [:],
@@ -63,6 +74,8 @@ final class Node {
         try requireOwnListeners()
         try openTLS()
         logWriter = try makeLogWriter()
+        drains = DrainKeeper(control, reports, workerCount: inboxes.count)
+        drains.changed = { [unowned self] in present() }
         try openAdmin()
         kept = try keptCatalogues()
         for url in urls { try open(url) }
@@ -80,6 +93,7 @@ final class Node {
     }
 
     private func compiled(_ snapshot: Snapshot) {
+        drains.compiled()
         let compiler = control.compiler
         state?.save(
             compiler.assignedVIPs, weights: compiler.shares.inForce, ports: compiler.assignedPorts)
@@ -193,6 +207,7 @@ final class Node {
         admin = try AdminServer(
             socket, on: loop, isSharedSocket: passed.admin != nil,
             isReady: { [unowned self] in control.isReady && shutdown == nil },
+            drains: DrainDesk(node: settings.node, control, drains) { [unowned self] in vipRegistry },
             gather: { [unowned self] in gather($0) })
     }
 
@@ -206,7 +221,8 @@ final class Node {
                     keepFailures: kept?.failures ?? 0, reports: reports, dns: dns?.counters,
                     accessLog: logWriter?.counts,
                     messagesDropped: messagesDropped,
-                    unknownHostStatus: settings.unknownHostStatus, certificates: certificates?.expiries ?? []))
+                    unknownHostStatus: settings.unknownHostStatus, certificates: certificates?.expiries ?? [],
+                    drains: drains.standings, presenceProblem: presenceProblem))
         }
     }
 
@@ -306,6 +322,10 @@ final class Node {
         for inbox in inboxes { inbox.post(.stop) }
         for thread in shutdownThreads { thread.join() }
         shutdownThreads = []
+        leaveRegistry { [unowned self] in close(isDrained) }
+    }
+
+    private func close(_ isDrained: Bool) {
         logWriter?.stop()
         route?.remove()
         kept?.finish()

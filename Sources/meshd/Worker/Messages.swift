@@ -83,7 +83,7 @@ struct WorkerReport: Sendable {
     let datagrams: DatagramCounters
     let tls: TLSCounters
     let proxy: ProxyCounters
-    let inFlight: [Int32: Int]
+    let inFlight: [EndpointFlights]
     let turns: UInt64
     let bufferBytes: Int
     let handlers: Int

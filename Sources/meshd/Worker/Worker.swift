@@ -131,13 +131,12 @@ final class Worker {
     }
 
     private func report(_ ticket: UInt64) {
-        let inFlight = balancer.inFlightByEndpoint().map { ($0.id, $0.count) }
         plan.control.post(
             .report(
                 WorkerReport(
                     worker: plan.index, ticket: ticket, http: http.counted(), relay: relay.counted(),
                     datagrams: datagrams.counted(), tls: tls.counted(), proxy: proxies.counters,
-                    inFlight: Dictionary(inFlight, uniquingKeysWith: +), turns: loop.turns,
+                    inFlight: balancer.inFlightByEndpoint(), turns: loop.turns,
                     bufferBytes: loop.buffers.leasedBytes, handlers: loop.handlerCount)))
     }
 

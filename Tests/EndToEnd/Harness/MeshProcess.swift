@@ -23,6 +23,7 @@ final class MeshProcess {
         /// Another range than the one with that octet.
         var vipRange: String?
         var stateDirectory: String?
+        var node = "node-1"
         /// In place of the catalogue file.
         var registries: [String]?
         /// Listening sockets that the process is started with, as the service manager does it.
@@ -66,7 +67,7 @@ final class MeshProcess {
                 "run", "--http", "127.0.0.1:\(http)", "--admin", admin,
                 "--dns", "\(options.dnsAddress):\(dns)", "--publish-address", "127.0.0.1", "--vip-range",
                 options.vipRange ?? "127.\(vipOctet).0.0/16",
-                "--state-dir", options.stateDirectory ?? directory.path + "/state", "--node", "node-1",
+                "--state-dir", options.stateDirectory ?? directory.path + "/state", "--node", options.node,
             ] + (options.registries ?? ["file:\(catalogue)"]).flatMap { ["--registry", $0] } + options.flags
         if let workers = options.workers { arguments += ["--workers", String(workers)] }
         let words =

@@ -146,10 +146,22 @@ private let routed = #"{"labels": {"aliyun.routing.port_80": "web.example"}}"#
     @Test func drainOrders() {
         var catalogue = empty()
         _ = put(&catalogue, "instances/web/a", #"{"address":"10.0.0.1"}"#)
-        #expect(put(&catalogue, "drains/web/a", "") == ["+web/a 10.0.0.1:80 draining"])
-        #expect(put(&catalogue, "drains/web/none", "") == [])
+        #expect(put(&catalogue, "drains/web/a", "", 2) == ["+web/a 10.0.0.1:80 draining"])
+        #expect(put(&catalogue, "drains/web/none", "", 3) == [])
+        #expect(catalogue.drainOrders.map { "\($0.key) \($0.value)" }.sorted() == ["web/a 2", "web/none 3"])
         #expect(put(&catalogue, "instances/web/a", #"{"address":"10.0.0.2"}"#) == ["+web/a 10.0.0.2:80 draining"])
         #expect(delete(&catalogue, "drains/web/a") == ["+web/a 10.0.0.2:80"])
+        #expect(catalogue.drainOrders.count == 1)
+    }
+
+    @Test func anOrderDoesNotConcernAnInstanceThatIsAnnouncedLater() {
+        var catalogue = empty()
+        _ = put(&catalogue, "instances/web/a", #"{"address":"10.0.0.1"}"#, 1)
+        _ = put(&catalogue, "drains/web/a", "", 2)
+        #expect(delete(&catalogue, "instances/web/a") == ["-web/a"])
+        #expect(put(&catalogue, "instances/web/a", #"{"address":"10.0.0.1"}"#, 4) == ["+web/a 10.0.0.1:80"])
+        #expect(catalogue.drainOrders.isEmpty)
+        #expect(put(&catalogue, "drains/web/a", "", 5) == ["+web/a 10.0.0.1:80 draining"])
     }
 
     @Test func aNewReadingKeepsWhatItCannotRead() {

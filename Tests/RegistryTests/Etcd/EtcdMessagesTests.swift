@@ -72,7 +72,8 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
         #expect(range["key"]?.text.flatMap(Base64.decode) == bytes("/m/a\u{0}"))
         #expect(range["range_end"]?.text.flatMap(Base64.decode) == bytes("/m0"))
         #expect((range["revision"]?.integer, range["limit"]?.integer) == (7, 9))
-        let watch = try JSONValue.parse(EtcdRequest.watch(prefix: "/m/", from: 8))["create_request"]
+        let watch = try JSONValue.parse(EtcdRequest.watch(first: bytes("/m/alive0"), prefix: "/m/", from: 8))[
+            "create_request"]
         #expect(watch?["start_revision"]?.integer == 8)
         #expect((watch?["progress_notify"]?.bool, watch?["fragment"]?.bool) == (true, true))
         let login = try JSONValue.parse(EtcdRequest.authenticate("a\"b", "p\\w"))

@@ -32,7 +32,7 @@ private func run(_ machine: inout Machine, _ event: Machine.Event) -> [Machine.A
 
 /// One that has read up to revision 5 and watches.
 private func watching() -> Machine {
-    var machine = Machine(prefix: "/m/")
+    var machine = Machine(first: Array("/m/".utf8))
     _ = run(&machine, .start)
     _ = run(&machine, .page(page([pair("/m/a", 4)], revision: 5)))
     _ = run(&machine, created(5))
@@ -46,7 +46,7 @@ private func watching() -> Machine {
     ]
 
     @Test func readsPagesAtOneRevisionAndWatchesBehindIt() {
-        var machine = Machine(prefix: "/m/")
+        var machine = Machine(first: Array("/m/".utf8))
         #expect(run(&machine, .start) == reading)
         #expect(run(&machine, .start) == [])
         #expect(
@@ -112,7 +112,7 @@ private func watching() -> Machine {
     }
 
     @Test func compactionBetweenPagesBeginsAnew() {
-        var machine = Machine(prefix: "/m/")
+        var machine = Machine(first: Array("/m/".utf8))
         _ = run(&machine, .start)
         _ = run(&machine, .page(page([pair("/m/a", 4)], revision: 7, more: true)))
         let failure = EtcdFailure.refused(
@@ -147,7 +147,7 @@ private func watching() -> Machine {
     }
 
     @Test func pagesThatAreTooLargeBecomeSmaller() {
-        var machine = Machine(prefix: "/m/")
+        var machine = Machine(first: Array("/m/".utf8))
         _ = run(&machine, .start)
         #expect(run(&machine, .readFailed(.tooLarge)) == [.begin, .read(from: first, revision: 0, limit: 125)])
         for limit in [15, 1] {
@@ -166,7 +166,7 @@ private func watching() -> Machine {
     }
 
     @Test func answersThatNobodyWaitsForChangeNothing() {
-        var machine = Machine(prefix: "/m/")
+        var machine = Machine(first: Array("/m/".utf8))
         #expect(machine.handle(.page(page([], revision: 1)), random: 0) == [])
         #expect(machine.handle(created(1), random: 0) == [])
         #expect(machine.handle(.watchEnded(nil), random: 0) == [])
@@ -191,7 +191,7 @@ private func watching() -> Machine {
 
 /// An etcd of one prefix as the machine sees it, with faults.
 private struct World {
-    var machine = EtcdWatchMachine(prefix: "/m/")
+    var machine = EtcdWatchMachine(first: Array("/m/".utf8))
     var random: SeededRandom
     var revision: Int64 = 1
     var store: [String: Int64] = [:]
