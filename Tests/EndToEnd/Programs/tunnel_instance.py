@@ -23,6 +23,7 @@ import h2.config
 import h2.connection
 import h2.errors
 import h2.events
+import h2.exceptions
 import h2.settings
 
 import websocket_frames
@@ -214,23 +215,21 @@ class H2Connection:
         self.push(stream)
 
     def push(self, stream):
-        data = memoryview(self.left[stream])
+        data = self.left.pop(stream)
         try:
             while data:
                 count = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size, len(data))
                 if count <= 0:
-                    break
-                self.h2.send_data(stream, bytes(data[:count]))
+                    self.left[stream] = data
+                    return
+                self.h2.send_data(stream, data[:count])
                 data = data[count:]
-        except Exception:
-            del self.left[stream]
-            return
-        self.left[stream] = bytes(data)
-        if not data:
-            del self.left[stream]
             if stream in self.ends:
                 self.ends.discard(stream)
                 self.h2.end_stream(stream)
+        except h2.exceptions.ProtocolError:
+            # A reset came with what is answered here; its event is still to be taken.
+            self.ends.discard(stream)
 
 
 print(LISTENER.getsockname()[1], flush=True)
