@@ -10,7 +10,7 @@ public final class HTTPWorker {
     let options: RouterOptions
     let pool: InstancePool
     let accessLog: AccessLog?
-    let tlsEngine = TLSEngine()
+    let tlsEngine: TLSEngine
     /// How instances are spoken to over TLS; a service whose entry is missing is not spoken to at all.
     private(set) var instanceTLS: [UpstreamTLS: TLSClientContext] = [:]
     var counters = RouterCounters()
@@ -41,6 +41,7 @@ public final class HTTPWorker {
         random: RandomBits, dialed: @escaping (_ endpoint: Endpoint, _ failure: SystemError?) -> Void
     ) {
         self.loop = loop
+        tlsEngine = TLSEngine(loop.buffers)
         self.balancer = balancer
         self.options = options
         self.accessLog = accessLog

@@ -15,62 +15,89 @@ public struct Buffer {
     }
 }
 
-/// Buffers of two sizes for one loop. A connection leases one while bytes are pending and holds none while idle.
+/// Buffers of three sizes for one loop. A connection leases one while bytes are pending and holds none while idle.
 ///
 /// At the limit a lease fails; whoever asked sheds its work with a named reason.
 public final class BufferPool {
     /// Enough for a request head and a small body.
     public static let smallCapacity = 16 << 10
+    /// For four TLS records, which leave in one call.
+    static let mediumCapacity = 66 << 10
     /// For bodies and relays in bulk: fewer system calls per byte.
     public static let largeCapacity = 256 << 10
-    /// Free buffers kept for reuse; more are given back to the system.
-    private static let keptSmall = 256
-    private static let keptLarge = 16
 
-    private var freeSmall: [UnsafeMutableRawPointer] = []
-    private var freeLarge: [UnsafeMutableRawPointer] = []
+    private var small = Shelf(capacity: smallCapacity, kept: 256)
+    private var medium = Shelf(capacity: mediumCapacity, kept: 16)
+    private var large = Shelf(capacity: largeCapacity, kept: 16)
     private let limitBytes: Int
     private var leased = 0
     private var failures: UInt64 = 0
 
     /// - Parameter limitBytes: the most that may be leased at one time.
-    public init(limitBytes: Int) {
-        self.limitBytes = limitBytes
-        freeSmall.reserveCapacity(Self.keptSmall)
-        freeLarge.reserveCapacity(Self.keptLarge)
-    }
+    public init(limitBytes: Int) { self.limitBytes = limitBytes }
 
     public var leasedBytes: Int { leased }
 
     /// Leases refused because the limit was reached.
     public var refusedLeases: UInt64 { failures }
 
-    public func leaseSmall() -> Buffer? { lease(Self.smallCapacity) }
+    public func leaseSmall() -> Buffer? {
+        mayLease(Self.smallCapacity) ? Buffer(base: small.take(), capacity: Self.smallCapacity) : nil
+    }
 
-    public func leaseLarge() -> Buffer? { lease(Self.largeCapacity) }
+    func leaseMedium() -> Buffer? {
+        mayLease(Self.mediumCapacity) ? Buffer(base: medium.take(), capacity: Self.mediumCapacity) : nil
+    }
 
-    private func lease(_ capacity: Int) -> Buffer? {
+    public func leaseLarge() -> Buffer? {
+        mayLease(Self.largeCapacity) ? Buffer(base: large.take(), capacity: Self.largeCapacity) : nil
+    }
+
+    private func mayLease(_ capacity: Int) -> Bool {
         guard leased + capacity <= limitBytes else {
             failures += 1
-            return nil
+            return false
         }
         leased += capacity
-        let recycled = capacity == Self.smallCapacity ? freeSmall.popLast() : freeLarge.popLast()
-        return Buffer(base: recycled ?? .allocate(byteCount: capacity, alignment: 64), capacity: capacity)
+        return true
     }
 
     public func giveBack(_ buffer: Buffer) {
         guard buffer.capacity > 0 else { return }
         leased -= buffer.capacity
-        if buffer.capacity == Self.smallCapacity {
-            if freeSmall.count < Self.keptSmall { return freeSmall.append(buffer.base) }
-        } else if freeLarge.count < Self.keptLarge {
-            return freeLarge.append(buffer.base)
+        switch buffer.capacity {
+        case Self.smallCapacity: small.put(buffer.base)
+        case Self.mediumCapacity: medium.put(buffer.base)
+        default: large.put(buffer.base)
         }
-        buffer.base.deallocate()
     }
 
     deinit {
-        for base in freeSmall + freeLarge { base.deallocate() }
+        small.empty()
+        medium.empty()
+        large.empty()
+    }
+}
+
+/// Free buffers of one size, kept for reuse; more are given back to the system.
+private struct Shelf {
+    private let capacity: Int
+    private let kept: Int
+    private var free: [UnsafeMutableRawPointer] = []
+
+    init(capacity: Int, kept: Int) {
+        (self.capacity, self.kept) = (capacity, kept)
+        free.reserveCapacity(kept)
+    }
+
+    mutating func take() -> UnsafeMutableRawPointer { free.popLast() ?? .allocate(byteCount: capacity, alignment: 64) }
+
+    mutating func put(_ base: UnsafeMutableRawPointer) {
+        if free.count < kept { free.append(base) } else { base.deallocate() }
+    }
+
+    mutating func empty() {
+        for base in free { base.deallocate() }
+        free = []
     }
 }

@@ -15,7 +15,7 @@ public final class TLSLayer: TransportLayer {
     private static let idleReads = 4
 
     public let socket: Socket
-    private let engine: TLSEngine
+    let engine: TLSEngine
     /// Certificates by name, until the handshake is over.
     private(set) var table: TLSCertificateTable?
     private var ssl: OpaquePointer?
@@ -23,13 +23,15 @@ public final class TLSLayer: TransportLayer {
     private var isDrained = false
     /// The peer's FIN has been read.
     private(set) var sawEnd = false
-    private var moreFollows = false
+    var moreFollows = false
+    /// Records that leave together; open between calls only while the socket is full.
+    var gather = TLSGather()
     private var readsLeft = 0
-    private var ioError: Int32 = 0
+    var ioError: Int32 = 0
     /// OpenSSL's number of what broke the connection; 0: nothing, or the peer left.
     private var breach: UInt = 0
     private var isEstablished = false
-    private var isBroken = false
+    var isBroken = false
     private var saidGoodbye = false
     /// close_notify could not be sent; `close` tries again.
     private var owesGoodbye = false
@@ -228,46 +230,41 @@ public final class TLSLayer: TransportLayer {
     // MARK: - Out
 
     override public func send(_ bytes: UnsafeRawBufferPointer, more: Bool) -> IOResult {
-        guard let base = bytes.baseAddress, !bytes.isEmpty else { return .count(0) }
+        guard !bytes.isEmpty else { return .count(0) }
         guard let ssl, !isBroken else { return .failed(EPIPE) }
-        var sent = 0
-        while sent < bytes.count {
-            moreFollows = more || bytes.count - sent > Self.recordBytes
-            var count = 0
-            guard SSL_write_ex(ssl, base + sent, bytes.count - sent, &count) != 1 else {
-                sent += count
-                continue
-            }
-            switch trouble(ssl) {
-            case .blocked: return sent > 0 ? .count(sent) : .wouldBlock
-            case .ended: return .failed(EPIPE)
-            case .failed(let code): return .failed(code)
-            }
+        let none = UnsafeRawBufferPointer(start: nil, count: 0)
+        if gather.isOpen { return resumeSending(bytes, none, more: more) }
+        if bytes.count > Self.recordBytes, gather.open(engine.buffers) {
+            return sendGathered(ssl, bytes, none, more: more)
         }
-        return .count(sent)
+        return sendRecords(ssl, bytes, more: more)
     }
 
     /// A head and what fits behind it become one record.
     override public func send(
         _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, more: Bool
     ) -> IOResult {
-        guard first.count < Self.recordBytes, let head = first.baseAddress, let tail = second.baseAddress else {
-            return super.send(first, second, more: more)
-        }
+        guard let ssl, !isBroken else { return .failed(EPIPE) }
+        if gather.isOpen { return resumeSending(first, second, more: more) }
+        guard let head = first.baseAddress, !first.isEmpty else { return send(second, more: more) }
+        guard let tail = second.baseAddress, !second.isEmpty else { return send(first, more: more) }
+        guard first.count < Self.recordBytes else { return super.send(first, second, more: more) }
         let ofTail = min(second.count, Self.recordBytes - first.count)
-        let record = engine.scratch
-        record.copyMemory(from: head, byteCount: first.count)
-        (record + first.count).copyMemory(from: tail, byteCount: ofTail)
-        let length = first.count + ofTail
+        engine.scratch.copyMemory(from: head, byteCount: first.count)
+        (engine.scratch + first.count).copyMemory(from: tail, byteCount: ofTail)
+        let record = UnsafeRawBufferPointer(start: engine.scratch, count: first.count + ofTail)
         let rest = UnsafeRawBufferPointer(rebasing: second[ofTail...])
-        let result = send(UnsafeRawBufferPointer(start: record, count: length), more: more || !rest.isEmpty)
-        guard case .count(let sent) = result, sent == length, !rest.isEmpty else { return result }
-        guard case .count(let further) = send(rest, more: more) else { return result }
-        return .count(sent + further)
+        if rest.isEmpty { return sendRecords(ssl, record, more: more) }
+        if gather.open(engine.buffers) { return sendGathered(ssl, record, rest, more: more) }
+        let result = sendRecords(ssl, record, more: true)
+        guard case .count(let sent) = result, sent == record.count else { return result }
+        return Self.adding(sent, to: sendRecords(ssl, rest, more: more))
     }
 
     /// OpenSSL's `send`.
     func put(_ bytes: UnsafePointer<CChar>, _ length: Int) -> IOResult {
+        // What has been gathered goes first.
+        if gather.isOpen { return gather.append(bytes, length) }
         // The client does not wait for its tickets: they share the packet of the first answer.
         let more = moreFollows || (!isEstablished && SSL_get_state(ssl) == TLS_ST_SW_SESSION_TICKET)
         let result = socket.send(bytes, length, more: more)
@@ -277,7 +274,7 @@ public final class TLSLayer: TransportLayer {
 
     // MARK: - Failures
 
-    private enum Trouble {
+    enum Trouble {
         case blocked
         /// close_notify.
         case ended
@@ -285,7 +282,7 @@ public final class TLSLayer: TransportLayer {
     }
 
     /// Why a call did not succeed. A FIN without close_notify is a failure: what came before it may be cut.
-    private func trouble(_ ssl: OpaquePointer) -> Trouble {
+    func trouble(_ ssl: OpaquePointer) -> Trouble {
         switch SSL_get_error(ssl, 0) {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .blocked
         case SSL_ERROR_ZERO_RETURN: return .ended
@@ -305,7 +302,8 @@ public final class TLSLayer: TransportLayer {
     }
 
     private func sayGoodbye() {
-        guard let ssl, isEstablished, !isBroken, !resets, !saidGoodbye else { return }
+        // Behind records that did not leave whole it would promise what the client does not have.
+        guard let ssl, isEstablished, !isBroken, !resets, !saidGoodbye, !gather.isOpen else { return }
         moreFollows = false
         let result = SSL_shutdown(ssl)
         saidGoodbye = result >= 0
@@ -323,6 +321,7 @@ public final class TLSLayer: TransportLayer {
         if !sawEnd { sayGoodbye() }
         self.ssl = nil
         SSL_free(ssl)
+        gather.close(engine.buffers)
         socket.close()
     }
 
