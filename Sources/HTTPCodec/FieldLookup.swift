@@ -1,3 +1,5 @@
+import Glibc
+
 // Looking for fields that the codec itself does not act on.
 
 extension FieldTable {
@@ -34,21 +36,29 @@ public enum CookieList {
         _ value: UnsafeRawBufferPointer,
         _ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void
     ) {
+        forEachMember(value) { member in
+            guard let base = member.baseAddress, let equals = memchr(base, 0x3d, member.count) else { return }
+            let cut = UnsafeRawPointer(equals) - base
+            body(
+                UnsafeRawBufferPointer(rebasing: member[..<cut]),
+                UnsafeRawBufferPointer(rebasing: member[(cut + 1)...]))
+        }
+    }
+
+    /// What stands between semicolons, without blanks around it; it may be nothing, or no cookie.
+    public static func forEachMember(
+        _ value: UnsafeRawBufferPointer, _ body: (_ member: UnsafeRawBufferPointer) -> Void
+    ) {
+        guard let base = value.baseAddress else { return }
         var start = 0
         while start < value.count {
-            var end = start
-            while end < value.count, value[end] != UInt8(ascii: ";") { end += 1 }
+            let hit = memchr(base + start, 0x3b, value.count - start)
+            let end = hit.map { UnsafeRawPointer($0) - base } ?? value.count
             var first = start
             while first < end, Octets.isBlank(value[first]) { first += 1 }
             var last = end
             while last > first, Octets.isBlank(value[last - 1]) { last -= 1 }
-            var equals = first
-            while equals < last, value[equals] != UInt8(ascii: "=") { equals += 1 }
-            if equals < last {
-                body(
-                    UnsafeRawBufferPointer(rebasing: value[first..<equals]),
-                    UnsafeRawBufferPointer(rebasing: value[(equals + 1)..<last]))
-            }
+            body(UnsafeRawBufferPointer(rebasing: value[first..<last]))
             start = end + 1
         }
     }

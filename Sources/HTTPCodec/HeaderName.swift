@@ -4,6 +4,7 @@ public enum HeaderName: UInt8, Sendable {
     case connection
     case contentLength
     case contentType
+    case cookie
     case expect
     case forwarded
     case grpcTimeout
@@ -43,7 +44,7 @@ public enum HeaderName: UInt8, Sendable {
     /// who is taken for the client.
     var isForbiddenInTrailers: Bool {
         switch self {
-        case .other, .contentType, .grpcTimeout, .referer, .userAgent: false
+        case .other, .contentType, .cookie, .grpcTimeout, .referer, .userAgent: false
         default: true
         }
     }
@@ -57,7 +58,7 @@ public enum HeaderName: UInt8, Sendable {
         switch count {
         case 2: return check("te", .te)
         case 4: return check("host", .host)
-        case 6: return check("expect", .expect)
+        case 6: return first == UInt8(ascii: "c") ? check("cookie", .cookie) : check("expect", .expect)
         case 7:
             if first == UInt8(ascii: "r") { return check("referer", .referer) }
             return first == UInt8(ascii: "u") ? check("upgrade", .upgrade) : check("trailer", .trailer)

@@ -66,6 +66,28 @@ import Testing
         }
     }
 
+    @Test func noInstanceSeesTheCookie() throws {
+        let told: HTTPInstance.Behaviour = { exchange in
+            try exchange.answer(text: exchange.head.values("Cookie").joined(separator: "|"))
+            return .keep
+        }
+        let instance = try HTTPInstance("i1", told)
+        let plain = Catalogue.Service.web("plain", "\(Self.host)/plain", [instance])
+        try withMesh(Catalogue([sticky("web", [instance]), plain])) { mesh in
+            let session = try cookie(try get(mesh))
+            try demandEqual(try get(mesh, "theme=dark; \(session); a=b").text, "theme=dark; a=b", "among others")
+            try demandEqual(try get(mesh, session).text, "", "alone")
+            let other = try mesh.get(Self.host, "/plain", [("Cookie", "\(session); a=b")])
+            try demandEqual(other.text, "a=b", "another service of the host")
+            let http2 = try Tool.curl(
+                [
+                    "--http2-prior-knowledge", "-H", "Host: \(Self.host)", "-H", "Cookie: a=b; \(session)",
+                    "http://127.0.0.1:\(mesh.http)/",
+                ], in: mesh.directory.path)
+            try demandEqual(http2.output, "a=b", "over HTTP/2")
+        }
+    }
+
     @Test func forgedCookiesCountForNothing() throws {
         let instances = try (1...3).map { try HTTPInstance("i\($0)") }
         try withMesh(Catalogue([sticky("web", instances)]), .init(Self.secret)) { mesh in

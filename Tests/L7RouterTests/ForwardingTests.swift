@@ -47,6 +47,23 @@ import Testing
         #expect(try values("Forwarded", lines + ["Forwarded: for=\"x"], origin()) == [own])
     }
 
+    // MARK: - Cookies
+
+    private static let session = "mesh-0123abcd=" + String(repeating: "0f", count: 24)
+
+    @Test(arguments: [
+        (["a=b"], ["a=b"]), ([session], []), (["a=b; \(session)"], ["a=b"]), (["\(session); a=b"], ["a=b"]),
+        (["a=b; \(session);c=\"d e\""], ["a=b; c=\"d e\""]), (["\(session)", "x=y"], ["x=y"]),
+        (["a=b", "\(session);  \(session) ; c"], ["c", "a=b"]), ([";\(session);"], []),
+        // What has not the whole form is somebody else's.
+        (["\(session)0"], ["\(session)0"]), (["\(session.dropLast())"], ["\(session.dropLast())"]),
+        (["M\(session.dropFirst())"], ["M\(session.dropFirst())"]), (["mesh-=; =;;"], ["mesh-=; =;;"]),
+        ([session.uppercased()], [session.uppercased()]),
+    ])
+    func sessionCookiesStayHere(came: [String], goesOn: [String]) throws {
+        #expect(try values("Cookie", came.map { "Cookie: \($0)" }, origin()) == goesOn)
+    }
+
     // MARK: - X-Forwarded
 
     @Test func theTrustedAreAddedToAndOthersReplaced() throws {

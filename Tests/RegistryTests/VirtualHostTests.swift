@@ -152,6 +152,38 @@ import Testing
         #expect(found.services[0].routes[0].transform.isEmpty && !found.services[0].isSticky)
     }
 
+    @Test(arguments: [("true", true, 0), ("false", false, 1)])
+    func stickinessThatIsSaidWins(text: String, isSticky: Bool, warnings: Int) throws {
+        for prefix in ["aliyun", "mesh"] {
+            let found = try catalogue(
+                """
+                labels:
+                  aliyun.proxy.VIRTUAL_HOST: a.com
+                  aliyun.proxy.COOKIE: SRV insert indirect nocache
+                  \(prefix).routing.session_sticky: '\(text)'
+                """)
+            #expect(found.services[0].isSticky == isSticky)
+            #expect(found.warnings.count == warnings, "\(found.warnings)")
+        }
+    }
+
+    /// (labels beside a virtual host, the container port it leads to, warnings)
+    @Test(arguments: [
+        ("", 80, 1), ("EXCLUDE_PORTS: '80'", 443, 1), ("EXCLUDE_PORTS: '80,443'", 2222, 0),
+        ("EXCLUDE_PORTS: '443, 2222'", 80, 0), ("EXCLUDE_PORTS: '80,443,2222'", 80, 0), ("TCP_PORTS: '80'", 443, 2),
+        ("TCP_PORTS: '80,443/ssl'", 2222, 1), ("EXCLUDE_PORTS: '80', mesh.proxy.TCP_PORTS: '443/ssl'", 2222, 1),
+        ("EXCLUDE_PORTS: '9'", 80, 1),
+    ])
+    func portsThatVirtualHostsLeadTo(labels: String, port: UInt16, warnings: Int) throws {
+        let more = labels.isEmpty ? "" : ", mesh.proxy.\(labels)"
+        let found = try catalogue("expose: [80, 443, 2222]\nlabels: {mesh.proxy.VIRTUAL_HOST: a.com\(more)}")
+        #expect(found.services[0].routes.map(\.containerPort) == [port])
+        // What is not led to stays a port of the service, and none is published.
+        #expect(Set([80, 443, 2222]).isSubset(of: found.services[0].containerPorts))
+        #expect(found.services[0].publishedPorts.isEmpty)
+        #expect(found.warnings.count == warnings, "\(found.warnings)")
+    }
+
     @Test func whatOtherLabelsSayIsSaidBetter() throws {
         let body = """
             labels:

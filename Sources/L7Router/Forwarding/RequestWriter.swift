@@ -39,6 +39,7 @@ extension HeadWriter {
         }
         var told = ToldFields()
         told.sort(&fields, head, from: base, origin)
+        appendForeignCookies(&fields, from: base)
         appendFields(fields, from: base)
         // Of HTTP/1.0 without Host: what goes on is HTTP/1.1, which has one.
         if head.authority.isEmpty { append("Host: localhost\r\n") }

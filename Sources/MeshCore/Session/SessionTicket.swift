@@ -79,6 +79,17 @@ public struct SessionTicket: BitwiseCopyable, Sendable, Equatable {
         guard key.seal(self) == seal, isGood(at: now) else { return nil }
     }
 
+    /// Whether `NAME=VALUE` has the form of a ticket, a good one or not.
+    public static func hasForm(_ cookie: UnsafeRawBufferPointer) -> Bool {
+        guard cookie.count == nameCount + 1 + valueCount, cookie[nameCount] == UInt8(ascii: "=") else { return false }
+        for index in 0..<namePrefix.utf8CodeUnitCount where cookie[index] != namePrefix.utf8Start[index] {
+            return false
+        }
+        let isDigit = { (byte: UInt8) in byte &- 48 < 10 || byte &- 97 < 6 }
+        return cookie[namePrefix.utf8CodeUnitCount..<nameCount].allSatisfy(isDigit)
+            && cookie[(nameCount + 1)...].allSatisfy(isDigit)
+    }
+
     private func isGood(at now: UInt32) -> Bool {
         let (now, issued, seen) = (UInt64(now), UInt64(issued), UInt64(seen))
         return issued <= seen && seen <= now + UInt64(Self.skewSeconds) && now < issued + UInt64(Self.lifeSeconds)

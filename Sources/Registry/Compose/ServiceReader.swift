@@ -8,6 +8,8 @@ struct ServiceReader {
     var instanceIDs: Set<String> = []
     var aliasNames: Set<String>
     let routingDomain: String?
+    /// A label says whether sessions are sticky.
+    var isStickySaid = false
     /// Container ports reached over TCP.
     var tcpPorts: Set<UInt16> = []
     /// Container ports reached over UDP; they count when asking for a service's one port.

@@ -18,7 +18,7 @@ extension ServiceReader {
                 try RouteOptionText.transportSecurity(text)
             }
         }
-        if let label = labels.take("proxy.COOKIE"), !label.value.trimmed().isEmpty { spec.isSticky = true }
+        if let label = labels.take("proxy.COOKIE"), !label.value.trimmed().isEmpty { readCookie(label, &findings) }
         if let label = labels.take("proxy.BALANCE") { readBalance(label, policyIsSet, &findings) }
         let checks = (labels.take("proxy.HEALTH_CHECK"), labels.take("proxy.HTTP_CHECK"))
         if let hosts {
@@ -70,6 +70,14 @@ extension ServiceReader {
             route.transform = options.transform
             if !spec.routes.contains(route) { spec.routes.append(route) }
         }
+    }
+
+    private mutating func readCookie(_ label: Label, _ findings: inout Findings) {
+        guard isStickySaid else {
+            spec.isSticky = true
+            return
+        }
+        if !spec.isSticky { findings.warn(label.problem("routing.session_sticky is there too and is used instead")) }
     }
 
     private mutating func readBalance(_ label: Label, _ policyIsSet: Bool, _ findings: inout Findings) {

@@ -21,7 +21,10 @@ extension ServiceReader {
         }
         try applyRouteOptions(options, &findings)
         if let label = labels.take("routing.weight") { spec.weight = try label.integer(0...100) }
-        if let label = labels.take("routing.session_sticky") { spec.isSticky = try label.flag() }
+        if let label = labels.take("routing.session_sticky") {
+            spec.isSticky = try label.flag()
+            isStickySaid = true
+        }
     }
 
     private static func routes(
