@@ -124,8 +124,9 @@ final class CertificateKeeper: Handler {
         return own + folder
     }
 
-    /// Reads every certificate anew.
+    /// Reads every certificate anew, and the authorities of clients.
     func reload() {
+        clients?.reload()
         if let path = settings.folder { readFolder(path) }
         let now = Int64(WallClock.nowNanoseconds() / 1_000_000_000)
         let change = store.load(sources(), nowSeconds: now)

@@ -35,7 +35,7 @@ final class ClientAuthoritiesFile {
 
     static func read(_ path: String) throws(SystemError) -> [UInt8] { try FileBytes.read(path, limit: limit) }
 
-    private func reload() {
+    func reload() {
         do {
             let read = try Self.read(path)
             if read != bundle {
