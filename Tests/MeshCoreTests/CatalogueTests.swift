@@ -34,6 +34,26 @@ import Testing
         #expect(catalogue.entries["web"]?.spec.weight == 3, "the next source takes over")
     }
 
+    @Test func ordersToDrainOutliveEveryEvent() {
+        var catalogue = Catalogue(sources: ["file"])
+        func drained() -> [String] { catalogue.entries["web"]?.instances.filter(\.isDraining).map(\.id) ?? [] }
+        _ = catalogue.apply(event("file", 1, .upsertService(ServiceSpec(name: "web"))))
+        #expect(catalogue.drain([instance("web", "a").key, instance("web", "later").key]).isEmpty)
+        _ = catalogue.apply(event("file", 2, .upsertInstance(instance("web", "a"))))
+        _ = catalogue.apply(event("file", 3, .upsertInstance(instance("web", "b"))))
+        #expect(drained() == ["a"])
+        _ = catalogue.apply(event("file", 4, .upsertInstance(instance("web", "a", "10.0.0.7"))))
+        _ = catalogue.apply(event("file", 5, .upsertInstance(instance("web", "later"))))
+        #expect(drained() == ["a", "later"])
+        let again = [instance("web", "a"), instance("web", "b")]
+        _ = catalogue.apply(event("file", 6, .reset(services: [ServiceSpec(name: "web")], instances: again)))
+        #expect(drained() == ["a"])
+        #expect(catalogue.drain([instance("web", "b").key]) == ["web"])
+        #expect(drained() == ["b"])
+        #expect(catalogue.drain([]) == ["web"])
+        #expect(drained() == [])
+    }
+
     @Test func staleAndRepeatedEventsChangeNothing() {
         var catalogue = Catalogue(sources: ["file"])
         #expect(catalogue.apply(event("file", 5, .upsertService(ServiceSpec(name: "web", weight: 5)))) == ["web"])

@@ -92,7 +92,8 @@ public struct Catalogue {
     /// Merges one instance of a service anew; `false` where that changed nothing.
     private mutating func merge(_ key: InstanceKey) -> Bool {
         guard let entry = entries[key.service] else { return false }
-        let merged = order.lazy.compactMap { [sources] in sources[$0]?.content.instances[key.service]?[key.id] }.first
+        var merged = order.lazy.compactMap { [sources] in sources[$0]?.content.instances[key.service]?[key.id] }.first
+        if drained[key.service]?.contains(key.id) == true { merged?.isDraining = true }
         let place = Self.place(of: key.id, in: entry.instances)
         let isThere = place < entry.instances.count && entry.instances[place].id == key.id
         guard merged != (isThere ? entry.instances[place] : nil) else { return false }
