@@ -91,6 +91,30 @@ import Testing
         try demandEqual(try mesh.get(Web.host).text, "web", "answer with etcd")
     }
 
+    /// What was kept is served from the start, but a node that says it is ready has asked for what is true now.
+    @Test func readinessWaitsForAnEtcdThatCanBeRead() throws {
+        let etcd = try EtcdCluster()
+        let instance = try HTTPInstance("web")
+        try etcd.putService("web", Web.host)
+        try etcd.putInstance("web", "one", instance)
+        let directory = try TemporaryDirectory()
+        var options = MeshProcess.Options()
+        options.registries = [etcd.registry]
+        options.stateDirectory = directory.path + "/state"
+        do {
+            let mesh = try MeshProcess.started(text: "", options)
+            try mesh.awaitAnswer(Web.host, "web")
+            mesh.child.signal(SIGTERM)
+            try demandEqual(try mesh.child.waitExit(), 0, "exit status")
+        }
+        try etcd.putService("late", "late.example")
+        try etcd.putInstance("late", "one", instance)
+        let mesh = try MeshProcess.started(text: "", options)
+        let ready = mesh.log.split(separator: "\n").first { $0.contains("\"ready\"") } ?? ""
+        try demand(ready.contains("\"services\":\"2\""), "services when it is ready: \(mesh.log)")
+        try demandEqual(try mesh.get("late.example").text, "web", "answer")
+    }
+
     @Test func damagedFileIsNamedAndIgnored() throws {
         var stage = try Stage(try HTTPInstance("web"))
         try stage.fill()

@@ -80,8 +80,18 @@ final class ControlPlane: Handler {
     private(set) var isReady = false
     /// The first generation that knows what every source says.
     private var readyGeneration: UInt64?
+    /// Sources whose kept state is in force while it is not known yet whether they can be read.
+    private var undecided: Set<String> = []
 
     // MARK: - Events
+
+    /// Readiness waits until `decided` says whether the source can be read: what was kept may be old.
+    func awaitDecision(on source: String) { undecided.insert(source) }
+
+    /// The source has been read and what it said applied, or it cannot be read and what was kept of it must do.
+    func decided(_ source: String) {
+        if undecided.remove(source) != nil { noteReadiness() }
+    }
 
     func apply(_ event: SourceEvent) {
         let touched = catalogue.apply(event)
@@ -108,7 +118,9 @@ final class ControlPlane: Handler {
 
     /// Finds the generation that knows what every source says, and whether all workers have it.
     private func noteReadiness() {
-        guard !isReady, snapshot.generation > 0, sources.allSatisfy({ catalogue.hasHeard(from: $0) }) else { return }
+        guard !isReady, undecided.isEmpty, snapshot.generation > 0,
+            sources.allSatisfy({ catalogue.hasHeard(from: $0) })
+        else { return }
         let wanted = readyGeneration ?? (dirty.isEmpty ? snapshot.generation : snapshot.generation + 1)
         readyGeneration = wanted
         guard installed.allSatisfy({ $0 >= wanted }) else { return }

@@ -20,7 +20,10 @@ extension Node {
                 event: { [unowned self] in received($0, from: index) },
                 problem: { [unowned self] in problem($0, with: index) },
                 warning: { Log.warning("catalogue", ["warning": $0.description]) },
-                heard: { [unowned self] in heard(index) },
+                heard: { [unowned self] in
+                    heard(index)
+                    control.decided(url.description)
+                },
                 vips: { [unowned self] in agree(onVIPs: $0) },
                 drains: isFirst ? { [unowned self] in drains.registryOrders($0) } : { _ in }))
         sources.append(source)
@@ -32,6 +35,7 @@ extension Node {
         }
         if let image = serveKept(index) {
             source.restore(services: image.services, instances: image.instances)
+            control.awaitDecision(on: sourceStatus[index].name)
             let age = sourceStatus[index].ageOnArrivalNanoseconds / 1_000_000_000
             Log.info(
                 "the catalogue kept on disk is in force until the registry is read",

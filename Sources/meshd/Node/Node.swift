@@ -176,6 +176,7 @@ final class Node {
         heard(index)
         sourceStatus[index].events += 1
         control.apply(event)
+        control.decided(event.source)
         kept?.changed(event.source)
     }
 
@@ -184,6 +185,7 @@ final class Node {
         if let problem {
             sourceStatus[index].failures += 1
             Log.error("catalogue broken, the last good one stays in force", ["cause": problem.description])
+            control.decided(sourceStatus[index].name)
         } else {
             sourceStatus[index].lastEventNanoseconds = loop.nowNanoseconds
             Log.info("catalogue whole again", ["registry": sourceStatus[index].name])
