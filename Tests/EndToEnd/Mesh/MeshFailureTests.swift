@@ -27,7 +27,7 @@ struct MeshFailureTests {
             try dead.kill()
             try load.awaitGood(100)
             let streams = try load.stop()
-            try streams.filter { $0.kind?.isHTTP == true }.demandNoLoss()
+            try streams.filter { $0.kind?.isRepeated == true }.demandNoLoss()
             let touched = Set(before.filter { $0.instances[dead.name] != nil }.map(\.name))
             try streams.filter { !touched.contains($0.name) }.demandNoLoss()
             try streams.filter { $0.kind?.isTCP == true }.demandOnlyOpen(at: moment)
@@ -136,7 +136,7 @@ struct MeshFailureTests {
             let streams = try load.stop().filter { $0.node != 2 }
             let touched = Set(before.filter { $0.instances["i2-11"] != nil }.map(\.name))
             try streams.filter { !touched.contains($0.name) }.demandNoLoss()
-            try streams.filter { $0.kind?.isHTTP == true }.demandOnlyInFlight(at: moment)
+            try streams.filter { $0.kind?.isRepeated == true }.demandOnlyInFlight(at: moment)
             try streams.filter { $0.kind?.isTCP == true }.demandOnlyOpen(at: moment)
             let noticed = try [1, 3].map { try cluster.node($0).metric("meshd_upstream_unanswered_total") }
             try demand(noticed.reduce(0, +) > 0, "requests on connections to the lost instance went elsewhere")

@@ -30,6 +30,10 @@ final class MeshLoad {
         case http
         /// Requests with a connection each, to a published port and by their Host.
         case fresh, hosted
+        /// Requests that may not be repeated: on one connection to a VIP; each on a relayed one to a published port.
+        case post, relayed
+        /// Requests with a connection each to containers: by their Host, to a VIP and to a published port.
+        case container, containerVIP, containerPort
         /// Lines on one TCP connection, to a VIP and a published port.
         case session, published
         /// Datagrams of one flow, to a VIP and a published port.
@@ -40,6 +44,9 @@ final class MeshLoad {
             switch self {
             case .http: "http"
             case .fresh, .hosted: "fresh"
+            case .post: "post"
+            case .relayed: "relayed"
+            case .container, .containerVIP, .containerPort: "plain"
             case .session, .published: "session"
             case .udp, .publishedUDP: "udp"
             }
@@ -48,7 +55,11 @@ final class MeshLoad {
         /// The service whose VIP is asked, or none, and the port.
         var target: (service: String?, port: Int) {
             switch self {
-            case .http: ("web", 80)
+            case .http, .post: ("web", 80)
+            case .relayed: (nil, 8081)
+            case .container: (nil, 80)
+            case .containerVIP: ("web", 8080)
+            case .containerPort: (nil, 7080)
             case .fresh: (nil, 8080)
             case .hosted: (nil, 80)
             case .session: ("line", 7000)
@@ -59,7 +70,7 @@ final class MeshLoad {
         }
 
         /// Lost requests are made good by another instance.
-        var isHTTP: Bool { [.http, .fresh, .hosted].contains(self) }
+        var isRepeated: Bool { [.http, .fresh, .hosted].contains(self) }
         var isTCP: Bool { [.session, .published].contains(self) }
     }
 

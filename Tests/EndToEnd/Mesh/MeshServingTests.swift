@@ -17,11 +17,12 @@ struct MeshServingTests {
             }
         }
         // The load checks who answers, and that HTTP and TCP instances see its address.
-        let load = try MeshLoad(cluster, kinds: MeshLoad.Kind.allCases)
+        let kinds: [MeshLoad.Kind] = [.http, .post, .fresh, .hosted, .session, .published, .udp, .publishedUDP]
+        let load = try MeshLoad(cluster, kinds: kinds)
         try load.awaitGood()
         let streams = try load.stop()
         try streams.demandNoLoss()
-        try demandEqual(streams.count, 3 * MeshLoad.Kind.allCases.count, "streams")
+        try demandEqual(streams.count, 3 * kinds.count, "streams")
         for stream in streams { try demandEqual(Set(stream.instances.keys), ["i1-11"], "\(stream.name) met") }
     }
 

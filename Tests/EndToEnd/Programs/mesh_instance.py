@@ -21,8 +21,9 @@ async def web(reader, writer):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             target = head[0].split(" ")[1]
             fields = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:])}
+            await reader.readexactly(int(fields.get("content-length", 0)))
             if target.startswith("/slow/"):
-                await asyncio.sleep(int(target.removeprefix("/slow/")) / 1000)
+                await asyncio.sleep(int(target.split("/")[2]) / 1000)
             body = f"{name} {fields.get('x-forwarded-for', '-')}".encode()
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             await writer.drain()

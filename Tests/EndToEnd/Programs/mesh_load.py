@@ -3,6 +3,9 @@
 A stream sends one request after another, from an address of its own, and has at most one in flight. Kinds:
 http     HTTP requests on one connection
 fresh    HTTP requests, each on a connection of its own
+post     as http, with requests that nobody may repeat and that take 20 ms
+relayed  the same, each on a connection of its own; who answers need not know who asked
+plain    as fresh; who answers need not know who asked
 session  lines on one TCP connection that stays
 udp      datagrams of one flow
 
@@ -83,14 +86,19 @@ class Stream(threading.Thread):
         if self.kind == "session":
             self.connection.sendall(f"line {self.number}\n".encode())
             return self.checked(self.read_until(b"\n"), f"line {self.number}")
-        close = "Connection: close\r\n" if self.kind == "fresh" else ""
-        self.connection.sendall(f"GET /{self.number} HTTP/1.1\r\nHost: web.company.com\r\n{close}\r\n".encode())
+        is_brief = self.kind in ("fresh", "plain", "relayed")
+        close = "Connection: close\r\n" if is_brief else ""
+        is_post = self.kind in ("post", "relayed")
+        start = f"POST /slow/20/{self.number}" if is_post else f"GET /{self.number}"
+        length, content = ("Content-Length: 4\r\n", "body") if is_post else ("", "")
+        request = f"{start} HTTP/1.1\r\nHost: web.company.com\r\n{close}{length}\r\n{content}"
+        self.connection.sendall(request.encode())
         head = self.read_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         fields = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:])}
         body = self.read(int(fields["content-length"]))
         if not head[0].startswith("HTTP/1.1 200"):
             raise ValueError(f"{head[0]} {fields.get('proxy-status', '')}")
-        if self.kind == "fresh" or fields.get("connection") == "close":
+        if is_brief or fields.get("connection") == "close":
             self.drop()
         return self.checked(body, "")
 
@@ -105,10 +113,12 @@ class Stream(threading.Thread):
 
     def checked(self, answer, ending):
         """The name of the instance that answered. HTTP and lines also say who asked."""
-        words = answer.decode().split(" ", 2)
-        if words[1] != self.source or not answer.decode().rstrip("\n").endswith(ending):
-            raise ValueError(f"answer {answer!r} to {self.source}")
-        return words[0]
+        text = answer.decode()
+        name, _, rest = text.partition(" ")
+        knows = self.kind in ("plain", "relayed") or rest.split(" ")[0] == self.source
+        if not knows or not text.rstrip("\n").endswith(ending):
+            raise ValueError(f"answer {text!r} to {self.source}")
+        return name
 
     def fill(self):
         data = self.connection.recv(65536)
