@@ -3,7 +3,7 @@
 SWIFT ?= swift
 PREFIX ?= /usr/local
 BUILD_PACKAGES = libyaml-dev libnghttp2-dev libssl-dev libsystemd-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) curl bind9-dnsutils haproxy nginx libnginx-mod-stream wrk python3 \
+TEST_PACKAGES = $(BUILD_PACKAGES) curl docker.io bind9-dnsutils haproxy nginx libnginx-mod-stream wrk python3 \
 	python3-websockets python3-h2 python3-grpcio etcd-server etcd-client procps strace gcc openssl nghttp2-client \
 	nghttp2-server systemd util-linux iproute2
 BINARY = .build/release/meshd

@@ -25,6 +25,7 @@ enum SettingKind {
     case text(WritableKeyPath<Settings, String>)
     case name(WritableKeyPath<Settings, String?>)
     case path(WritableKeyPath<Settings, String?>)
+    case url(WritableKeyPath<Settings, String?>)
     /// A text that is never shown.
     case secret(WritableKeyPath<Settings, String?>)
     case domain(WritableKeyPath<Settings, String?>)
@@ -67,7 +68,7 @@ enum SettingKind {
         case .someOf(_, let words): words.joined(separator: ", ")
         case .endpoint, .endpoints: "ADDRESS:PORT"
         case .admin: "ADDRESS:PORT, unix:PATH"
-        case .texts: "URL"
+        case .texts, .url: "URL"
         case .text, .name: "name"
         case .path: "path"
         case .secret: "text"
@@ -92,7 +93,7 @@ enum SettingKind {
         case .admin(let path): settings[keyPath: path]?.description
         case .texts(let path, _): Self.joined(settings[keyPath: path])
         case .text(let path): settings[keyPath: path]
-        case .name(let path), .path(let path), .domain(let path): settings[keyPath: path]
+        case .name(let path), .path(let path), .url(let path), .domain(let path): settings[keyPath: path]
         case .secret(let path): settings[keyPath: path].map { _ in "set" }
         case .words(_, let get, _): get(settings)
         case .accessLog(let path): settings[keyPath: path].description
@@ -136,7 +137,8 @@ enum SettingKind {
             settings[keyPath: path] = try Self.value(AdminEndpoint(text), text, "ADDRESS:PORT or unix:PATH")
         case .texts(let path, let limit): try Self.append(try Self.name(text), to: &settings[keyPath: path], limit)
         case .text(let path): settings[keyPath: path] = try Self.name(text)
-        case .name(let path), .path(let path), .secret(let path): settings[keyPath: path] = try Self.name(text)
+        case .name(let path), .path(let path), .url(let path), .secret(let path):
+            settings[keyPath: path] = try Self.name(text)
         case .domain(let path): settings[keyPath: path] = try Self.domain(text)
         case .words(_, _, let set):
             guard set(&settings, text) else { throw ValueFault("\(Self.quoted(text)) is not one of \(values)") }

@@ -30,6 +30,9 @@ public struct Settings: Sendable, Equatable {
     /// Where this node stands; `nil`: not said.
     public var zone: String?
     public var stateDirectory: String?
+    /// Registry in which this node announces what its engines run; `nil`: it does not.
+    public var announce: String?
+    public var announceTTLSeconds = 10
     /// Key of session cookies, the same on all nodes.
     public var sessionSecret: String?
     /// How long instances stay that a registry loses all at once; 0: not at all.

@@ -28,10 +28,10 @@ enum SettingsTable {
             Setting(
                 "registry", .texts(\.registries, limit: 32),
                 "Where services and instances are announced: `file:PATH`, `etcd://HOST:PORT/PREFIX`, "
-                    + "`etcds://` for TLS. Several are merged by service name."),
+                    + "`etcds://` for TLS, `docker:///var/run/docker.sock`. Several are merged by service name."),
             Setting(
                 "registry-empty-hold-seconds", .seconds(\.registryEmptyHoldSeconds, 0...86_400), unit: "s",
-                "How long instances stay in force that an etcd registry loses all at once; 0: not at all."),
+                "How long instances stay in force that a registry loses all at once; 0: not at all."),
             Setting("http", .endpoint(\.http), "Web listener: Host and path choose the service. None: no web routing."),
             Setting(
                 "publish-address", .ip(\.publishAddress), default: "::, or 0.0.0.0 where the system has no IPv6",
@@ -57,6 +57,12 @@ enum SettingsTable {
             Setting(
                 "state-dir", .path(\.stateDirectory),
                 "Folder that keeps services' VIPs, their weights and the last good catalogues over restarts."),
+            Setting(
+                "announce", .url(\.announce),
+                "etcd registry in which this node announces, under a lease, what its Docker engines run."),
+            Setting(
+                "announce-ttl-seconds", .integer(\.announceTTLSeconds, 2...86_400), unit: "s",
+                "How long that outlives this process when it cannot take it back."),
         ]
     }
 

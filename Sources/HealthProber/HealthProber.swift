@@ -36,6 +36,10 @@ public final class HealthProber {
     private let inFlightLimit: Int
     /// For probes over TLS; `nil`: they cannot be made at present.
     public var clientContext: (UpstreamTLS) -> TLSClientContext? = { _ in nil }
+    /// For probes by a command in the instance's container.
+    public var commands = CommandProbes()
+    /// How long an instance has run already, in nanoseconds, where somebody knows: its initial delay begins there.
+    public var age: (InstanceKey) -> UInt64? = { _ in nil }
     private let tlsEngine = TLSEngine()
     private var services: [String: [String: TrackedInstance]] = [:]
     private var spread: FirstProbeSpread
@@ -82,7 +86,7 @@ public final class HealthProber {
         after.reserveCapacity(entry.instances.count)
         for spec in entry.instances {
             // What another node probes and tells needs no probe of this one.
-            let probe = spec.verdict == nil ? entry.spec.probe : nil
+            let probe = spec.verdict == nil ? entry.spec.probe.flatMap { canMake($0, spec) ? $0 : nil } : nil
             if let known = before[spec.id], known.isReached(as: spec) {
                 after[spec.id] = known
                 if known.probe != probe { change(known, to: probe) }
@@ -100,6 +104,11 @@ public final class HealthProber {
         startWaiting()
     }
 
+    /// Nobody but the engine that runs an instance can run a command in it.
+    private func canMake(_ probe: ProbeSpec, _ spec: InstanceSpec) -> Bool {
+        if case .command = probe.kind { commands.canRun(spec.key) } else { true }
+    }
+
     public func remove(service: String) {
         for instance in (services.removeValue(forKey: service) ?? [:]).values { end(instance) }
         startWaiting()
@@ -107,7 +116,8 @@ public final class HealthProber {
 
     private func begin(_ spec: InstanceSpec, _ probe: ProbeSpec?) -> TrackedInstance {
         let now = loop.nowNanoseconds
-        let instance = TrackedInstance(spec, probe: probe, appearedAt: now, prober: self)
+        let appearedAt = now - min(age(spec.key) ?? 0, now)
+        let instance = TrackedInstance(spec, probe: probe, appearedAt: appearedAt, prober: self)
         tally.instances += 1
         schedule(instance)
         return instance
@@ -116,7 +126,11 @@ public final class HealthProber {
     private func take(_ verdict: AnnouncedVerdict?, _ instance: TrackedInstance) {
         guard verdict != instance.verdict else { return }
         instance.verdict = verdict
-        guard let verdict else { return }
+        guard let verdict else {
+            // Nobody finds anything out any more: what was told last is not kept forever.
+            if instance.probe == nil { instance.health.probeChanged(to: nil) }
+            return
+        }
         let before = instance.health.state
         instance.health.announced(verdict)
         instance.rearm(on: loop)
@@ -218,7 +232,9 @@ public final class HealthProber {
         tally.inFlight += 1
         // Every probe under way is cancelled before the prober ends.
         let tls = probe.tls.map { FetchRequest.TLS(clientContext($0), name: $0.serverName, tlsEngine) }
-        instance.attempt = .start(probe, of: instance.spec, tls, on: loop) { [unowned self] in ended(instance, $0) }
+        instance.attempt = .start(probe, of: instance.spec, tls, commands, on: loop) { [unowned self] in
+            ended(instance, $0)
+        }
         instance.rearm(on: loop)
     }
 

@@ -17,11 +17,14 @@ enum ProbeAttempt {
     case http(HTTPFetch)
     case tcp(DialCheck)
     case grpc(GRPCHealthCheck)
+    /// What ends it.
+    case command(() -> Void)
 
     /// Starts a probe; `verdict` is called once, on the loop, never from within this call.
     static func start(
-        _ probe: ProbeSpec, of instance: InstanceSpec, _ tls: FetchRequest.TLS? = nil, on loop: EventLoop,
-        verdict: @escaping (ProbeVerdict) -> Void
+        _ probe: ProbeSpec, of instance: InstanceSpec, _ tls: FetchRequest.TLS? = nil,
+        _ commands: CommandProbes = CommandProbes(),
+        on loop: EventLoop, verdict: @escaping (ProbeVerdict) -> Void
     ) -> ProbeAttempt {
         let timeout = max(Nanoseconds.of(seconds: probe.timeoutSeconds), 1_000_000)
         switch probe.kind {
@@ -42,6 +45,8 @@ enum ProbeAttempt {
                 verdict(judge($0, timeout))
             }
             return .grpc(check)
+        case .command(let words):
+            return .command(commands.run(words, instance.key, timeout) { verdict(judge($0, timeout)) })
         }
     }
 
@@ -50,6 +55,7 @@ enum ProbeAttempt {
         case .http(let fetch): fetch.cancel()
         case .tcp(let check): check.cancel()
         case .grpc(let check): check.cancel()
+        case .command(let cancel): cancel()
         }
     }
 
@@ -66,6 +72,15 @@ enum ProbeAttempt {
         case .serving: .passed
         case .notServing(let answer): .failed(cause: "grpc \(answer)")
         case .failed(let failure): judge(failure, timeout)
+        }
+    }
+
+    static func judge(_ outcome: CommandOutcome, _ timeout: UInt64) -> ProbeVerdict {
+        switch outcome {
+        case .passed: .passed
+        case .failed(let cause): .failed(cause: cause)
+        case .timedOut: .timedOut(cause: "timed out after \(Nanoseconds.text(timeout))")
+        case .notMade(let reason): .notMade(reason: reason)
         }
     }
 

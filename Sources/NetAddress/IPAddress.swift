@@ -25,6 +25,9 @@ public struct IPAddress: Hashable, Sendable, BitwiseCopyable, Comparable {
     /// The 32 bits of an IPv4 address in host order; meaningless for IPv6.
     public var v4Bits: UInt32 { UInt32(truncatingIfNeeded: low) }
 
+    /// 127.0.0.0/8 (RFC 1122 section 3.2.1.3) or ::1 (RFC 4291 section 2.5.3).
+    public var isLoopback: Bool { isV4 ? v4Bits >> 24 == 127 : high == 0 && low == 1 }
+
     public var isUnspecified: Bool { isV4 ? v4Bits == 0 : high == 0 && low == 0 }
 
     /// Whether listening on this address takes connections to `other`, too: `::` takes all, `0.0.0.0` all of IPv4.

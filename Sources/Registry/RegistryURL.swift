@@ -4,16 +4,21 @@ public enum RegistryURL: Hashable, Sendable, CustomStringConvertible {
     case file(path: String)
     /// Keys below a prefix of an etcd cluster.
     case etcd(EtcdURL)
+    /// The containers of a Docker engine.
+    case docker(DockerURL)
 
     /// Why a text names no registry this version can watch.
     public struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
         public let message: String
         public var description: String { message }
+
+        public init(message: String) { self.message = message }
     }
 
-    private static let laterSchemes: Set<String> = ["docker", "swarm", "zookeeper", "consul", "dns"]
+    private static let laterSchemes: Set<String> = ["swarm", "zookeeper", "consul", "dns"]
 
-    /// Reads `file:PATH`, `file:///PATH`, or `etcd://` and `etcds://` as `EtcdURL` says.
+    /// Reads `file:PATH`, `file:///PATH`, `etcd://` and `etcds://` as `EtcdURL` says, or `docker://` and `dockers://`
+    /// as `DockerURL` says.
     public init(_ text: String) throws(Problem) {
         guard let colon = text.firstIndex(of: ":") else {
             throw Problem(message: "\(OneLine.quoted(text)) has no scheme; a file is written file:PATH")
@@ -24,9 +29,14 @@ public enum RegistryURL: Hashable, Sendable, CustomStringConvertible {
             self = .etcd(try EtcdURL(rest: rest, isSecure: scheme == "etcds"))
             return
         }
+        if scheme == "docker" || scheme == "dockers" {
+            self = .docker(try DockerURL(rest: rest, isSecure: scheme == "dockers"))
+            return
+        }
         guard scheme == "file" else {
             let reason = Self.laterSchemes.contains(scheme) ? "is not supported in this version" : "is not known"
-            throw Problem(message: "registry scheme \(OneLine.quoted(scheme)) \(reason); use file:PATH or etcd://")
+            throw Problem(
+                message: "registry scheme \(OneLine.quoted(scheme)) \(reason); use file:PATH, etcd:// or docker://")
         }
         if rest.hasPrefix("//"), !rest.hasPrefix("///") {
             throw Problem(message: "\(OneLine.quoted(text)) names a host; write file:PATH or file:///PATH")
@@ -43,6 +53,7 @@ public enum RegistryURL: Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .file(let path): "file:\(path)"
         case .etcd(let url): url.description
+        case .docker(let url): url.description
         }
     }
 }

@@ -43,7 +43,7 @@ import Testing
         ("vip-range", "127.97.0.0/16"), ("dns", "[::1]:53"), ("routing-domain", "Company.com"),
         ("admin", "unix:/run/meshd.sock"), ("workers", "4"), ("node", "n1"), ("zone", "east"),
         ("proxy-protocol-from", "10.0.0.0/8"), ("proxy-protocol-on", "vip"),
-        ("state-dir", "/var/lib/meshd"),
+        ("state-dir", "/var/lib/meshd"), ("announce", "etcd://h/mesh"), ("announce-ttl-seconds", "20"),
         ("dns-upstream", "1.1.1.1:53"), ("log-level", "debug"), ("access-log", "stdout"),
         ("access-log-format", "combined"), ("grace-seconds", "1.5"),
         ("head-timeout-seconds", "1"), ("body-timeout-seconds", "2"), ("connect-timeout-seconds", "0.25"),
@@ -80,6 +80,8 @@ import Testing
         var settings = Settings(node: "n1", workers: 4, hasIPv6: false)
         settings.registries = ["file:a.yaml"]
         settings.zone = "east"
+        settings.announce = "etcd://h/mesh"
+        settings.announceTTLSeconds = 20
         settings.udpIdleTimeoutSeconds = 9
         settings.maxUDPFlows = 99
         settings.proxyProtocolFrom = [IPNetwork("10.0.0.0/8")].compactMap { $0 }

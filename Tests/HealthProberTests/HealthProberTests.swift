@@ -395,3 +395,70 @@ private final class Editor: Handler {
         if turn % 10 == 0 { loop.setDeadline(self, after: 5_000_000) } else { loop.requeue(self) }
     }
 }
+
+/// Probes by a command, and verdicts of others.
+extension HealthProberTests {
+    private static let command = ProbeSpec(
+        kind: .command(["/check"]), timeoutSeconds: 20, intervalSeconds: 0.1, rise: 1)
+
+    @Test func commandsAreRunWhereAnEngineCan() throws {
+        let bench = try Bench()
+        var outcomes: [CommandOutcome] = [
+            .notMade(reason: "away"), .passed, .timedOut, .failed(cause: "exit status 3"),
+        ]
+        var asked: [[String]] = []
+        bench.prober.commands = CommandProbes(canRun: { $0.id == "a" }) { words, key, timeout, done in
+            asked.append(words)
+            #expect(key == web && timeout == 20_000_000_000)
+            let outcome = outcomes.isEmpty ? .failed(cause: "exit status 3") : outcomes.removeFirst()
+            let later = Later(bench.loop) { done(outcome) }
+            return { later.cancel() }
+        }
+        let place = SocketAddress(.loopbackV4, 9)
+        bench.prober.update(entry(Self.command, [("a", place), ("b", place)]))
+        // Nobody can ask the other one.
+        #expect(bench.prober.state(InstanceKey(service: "web", id: "b")) == .healthy)
+        #expect(bench.prober.state(web) == .starting)
+        bench.onFlip = { if $0 == 2 { bench.loop.stop() } }
+        try bench.run()
+        #expect(bench.flips == ["a: starting -> healthy", "a: healthy -> unhealthy (timed out after 20 s)"])
+        #expect(asked.count == 3 && asked.allSatisfy { $0 == ["/check"] })
+    }
+
+    @Test func aVerdictThatIsNoLongerToldIsForgottenWhereNothingProbes() throws {
+        let bench = try Bench()
+        func told(_ verdict: AnnouncedVerdict?) -> Catalogue.Entry {
+            var catalogue = Catalogue(sources: ["test"])
+            let spec = InstanceSpec(id: "a", service: "web", address: .loopbackV4, verdict: verdict)
+            let change = SourceEvent.Change.reset(services: [ServiceSpec(name: "web")], instances: [spec])
+            _ = catalogue.apply(SourceEvent(source: "test", revision: 1, change: change))
+            return catalogue.entries["web"]!
+        }
+        bench.prober.update(told(.unhealthy(cause: "paused")))
+        #expect(bench.prober.state(web) == .unhealthy)
+        bench.prober.update(told(nil))
+        #expect(bench.prober.state(web) == .healthy)
+        #expect(bench.prober.status(web).cause == nil)
+    }
+}
+
+/// Calls a closure in one of the next turns.
+private final class Later: Handler {
+    private let loop: EventLoop
+    private let body: () -> Void
+
+    init(_ loop: EventLoop, _ body: @escaping () -> Void) {
+        self.loop = loop
+        self.body = body
+        super.init()
+        loop.attach(self)
+        loop.requeue(self)
+    }
+
+    func cancel() { loop.detach(self) }
+
+    override func resume() {
+        loop.detach(self)
+        body()
+    }
+}

@@ -155,3 +155,55 @@ import Testing
         #expect(direct.entries == catalogue.entries)
     }
 }
+
+/// An engine sees what runs; etcd repeats what nodes say.
+@Suite struct CatalogueWitnessTests {
+    private func instance(_ verdict: AnnouncedVerdict?, isDraining: Bool = false) -> InstanceSpec {
+        InstanceSpec(id: "1", service: "web", address: .loopbackV4, isDraining: isDraining, verdict: verdict)
+    }
+
+    private func catalogue() -> Catalogue {
+        var catalogue = Catalogue(sources: ["etcd", "engine"], witnesses: ["engine"])
+        let web = ServiceSpec(name: "web")
+        for source in ["etcd", "engine"] {
+            let told = [instance(source == "etcd" ? .healthy : nil)]
+            _ = catalogue.apply(
+                SourceEvent(source: source, revision: 1, change: .reset(services: [web], instances: told)))
+        }
+        return catalogue
+    }
+
+    private func apply(
+        _ catalogue: inout Catalogue, _ source: String, _ revision: UInt64, _ change: SourceEvent.Change
+    ) -> [InstanceSpec] {
+        _ = catalogue.apply(SourceEvent(source: source, revision: revision, change: change))
+        return catalogue.entries["web"]?.instances ?? []
+    }
+
+    @Test func theWitnessHasTheWord() { #expect(catalogue().entries["web"]?.instances == [instance(nil)]) }
+
+    @Test func whatItSawEndIsGoneWhoeverRepeatsIt() {
+        var catalogue = catalogue()
+        let key = instance(nil).key
+        #expect(apply(&catalogue, "engine", 2, .removeInstance(key)) == [])
+        // A late echo, and the end of it.
+        #expect(apply(&catalogue, "etcd", 2, .upsertInstance(instance(.starting))) == [])
+        #expect(apply(&catalogue, "etcd", 3, .removeInstance(key)) == [])
+        // Whoever has it anew is believed.
+        #expect(apply(&catalogue, "etcd", 4, .upsertInstance(instance(.healthy))) == [instance(.healthy)])
+        #expect(apply(&catalogue, "engine", 3, .upsertInstance(instance(nil))) == [instance(nil)])
+        #expect(apply(&catalogue, "engine", 4, .reset(services: [], instances: [])) == [])
+        #expect(apply(&catalogue, "engine", 5, .upsertInstance(instance(nil))) == [instance(nil)])
+        // The engine itself is gone: what others say is all there is.
+        var other = Catalogue(sources: ["etcd", "engine"], witnesses: ["engine"])
+        let web = ServiceSpec(name: "web")
+        let told = SourceEvent.Change.reset(services: [web], instances: [instance(.healthy)])
+        #expect(apply(&other, "etcd", 1, told) == [instance(.healthy)])
+    }
+
+    @Test func itDrainsWhereAnyoneSaysSo() {
+        var catalogue = catalogue()
+        let drained = apply(&catalogue, "etcd", 2, .upsertInstance(instance(.healthy, isDraining: true)))
+        #expect(drained == [instance(nil, isDraining: true)])
+    }
+}

@@ -120,7 +120,7 @@ import Testing
 
     @Test(arguments: [
         ("etcds://h?cert", "no value"), ("etcd:h", "write etcd://"),
-        ("docker:///var/run/docker.sock", "not supported"),
+        ("swarm:///var/run/docker.sock", "not supported"),
         ("swarm:///x", "not supported"), ("zookeeper://h", "not supported"), ("consul://h", "not supported"),
         ("dns://h:53/x", "not supported"), ("nacos://h", "not known"), ("services.yaml", "no scheme"),
         ("file:", "names no file"), ("file:dir/", "names no file"), ("file://host/x", "names a host"),

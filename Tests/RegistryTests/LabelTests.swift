@@ -210,10 +210,32 @@ import Testing
 
     @Test func commandProbes() throws {
         let only = try catalogue("labels: {aliyun.probe.cmd: /check, aliyun.probe.timeout_seconds: 3}")
-        #expect(only.services[0].probe == nil)
-        #expect(only.warnings.map { $0.message.prefix(15) } == ["a command probe"])
+        #expect(only.services[0].probe?.kind == .command(["/bin/sh", "-c", "/check"]))
+        #expect(only.warnings.isEmpty)
+        let listed = try catalogue("labels: {aliyun.probe.cmd: /check}\nx-mesh-instances: [127.0.0.1]")
+        #expect(listed.warnings.map { $0.message.prefix(29) } == ["the instances listed here are"])
+        #expect(problem("labels: {aliyun.probe.cmd: '[1]'}")?.message.contains("no JSON array") == true)
         let both = problem("labels: {aliyun.probe.cmd: /check, mesh.probe.url: http://container}")
         #expect(both?.message.contains("not both") == true)
+    }
+
+    @Test func portsPublishedByLabel() throws {
+        let spec = try service(
+            """
+            labels:
+              mesh.publish: '8080:80; 5353:53/udp'
+              mesh.publish.8080.protocol: http
+              mesh.publish.5353.mode: host
+            """
+        )
+        #expect(spec.publishedPorts.map(\.port) == [8080, 5353])
+        #expect(spec.publishedPorts.map(\.layer) == [.http, .tcp])
+        #expect(spec.publishedPorts.map(\.mode) == [.ingress, .host])
+        #expect(spec.containerPorts == [80] && spec.udpPorts == [53])
+        #expect(problem("ports: ['8080:80']\nlabels: {mesh.publish: '8080:81'}")?.message.contains("twice") == true)
+        #expect(problem("labels: {mesh.publish: nonsense}") != nil)
+        #expect(problem("labels: {mesh.publish: '80', mesh.publish.81.mode: host}") != nil)
+        #expect(problem("labels: {mesh.publish: '8080:80', mesh.publish.8080.mode: near}") != nil)
     }
 
     @Test func probeNumbersWithoutAProbeWarn() throws {

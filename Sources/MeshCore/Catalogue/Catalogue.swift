@@ -2,6 +2,9 @@
 ///
 /// A merge is by service name: the spec of the source named first in the configuration wins, instances of all sources
 /// add up, one with the same id being taken once. Stale and no-change events change nothing.
+///
+/// Of an instance that several sources tell, a witness, which sees it itself, has the word before one that repeats what
+/// some node said; what a witness saw end is gone, whoever repeats it. It drains where any of them says so.
 public struct Catalogue {
     /// A service with the instances of all sources, sorted by id.
     public struct Entry: Equatable, Sendable {
@@ -23,18 +26,33 @@ public struct Catalogue {
         /// By name.
         public var sortedServices: [ServiceSpec] { services.values.sorted { $0.name < $1.name } }
 
+        fileprivate var keys: some Sequence<InstanceKey> { instances.values.lazy.flatMap { $0.values.lazy.map(\.key) } }
+
+        public func instance(_ key: InstanceKey) -> InstanceSpec? { instances[key.service]?[key.id] }
+
         /// By service and id.
         public var sortedInstances: [InstanceSpec] { instances.values.flatMap(\.values).sorted { $0.key < $1.key } }
     }
 
     private let order: [String]
+    /// The order in which sources have the word on instances.
+    private let witnesses: [String]
+    private let isWitness: Set<String>
+    /// What a witness saw end and others may still tell.
+    private var ended: Set<InstanceKey> = []
     private var sources: [String: SourceState] = [:]
     public private(set) var entries: [String: Entry] = [:]
     /// IDs of instances that are drained whatever their source says, by service.
     private var drained: [String: Set<String>] = [:]
 
-    /// - Parameter sources: source names in order of precedence.
-    public init(sources: [String]) { order = sources }
+    /// - Parameters:
+    ///   - sources: source names in order of precedence.
+    ///   - witnesses: those of them that see instances themselves, such as an engine.
+    public init(sources: [String], witnesses: Set<String> = []) {
+        order = sources
+        isWitness = witnesses
+        self.witnesses = sources.filter { witnesses.contains($0) } + sources.filter { !witnesses.contains($0) }
+    }
 
     /// Whether the source has told its state at least once.
     public func hasHeard(from source: String) -> Bool { sources[source] != nil }
@@ -54,6 +72,7 @@ public struct Catalogue {
     /// Takes in one event and returns the names of the services that are now different.
     public mutating func apply(_ event: SourceEvent) -> Set<String> {
         if let last = sources[event.source]?.revision, event.revision <= last { return [] }
+        noteEnds(event)
         // In place: a copy of the content would cost with every event what a reset costs.
         let touched = Self.apply(event.change, to: &sources[event.source, default: SourceState()].content)
         sources[event.source]?.revision = event.revision
@@ -62,6 +81,29 @@ public struct Catalogue {
         case .removeInstance(let key): return merge(key) ? touched : []
         default: return touched.filter { merge($0) }
         }
+    }
+
+    /// Names that are kept for a while, of instances that nobody else tells.
+    private static let endedLimit = 4_096
+
+    private mutating func noteEnds(_ event: SourceEvent) {
+        guard !isWitness.isEmpty else { return }
+        let sees = isWitness.contains(event.source)
+        switch event.change {
+        case .removeInstance(let key): if sees { ended.insert(key) } else { ended.remove(key) }
+        case .upsertInstance(let spec): if sees { ended.remove(spec.key) }
+        case .reset(_, let instances):
+            let told = Set(instances.map(\.key))
+            if sees {
+                if let before = sources[event.source]?.content { ended.formUnion(before.keys) }
+                ended.subtract(told)
+            } else {
+                ended.formIntersection(told)
+            }
+        case .upsertService, .removeService: break
+        }
+        guard ended.count > Self.endedLimit else { return }
+        ended = ended.filter { key in sources.values.contains { $0.content.instance(key) != nil } }
     }
 
     private static func apply(_ change: SourceEvent.Change, to state: inout SourceContent) -> Set<String> {
@@ -92,7 +134,7 @@ public struct Catalogue {
     /// Merges one instance of a service anew; `false` where that changed nothing.
     private mutating func merge(_ key: InstanceKey) -> Bool {
         guard let entry = entries[key.service] else { return false }
-        var merged = order.lazy.compactMap { [sources] in sources[$0]?.content.instances[key.service]?[key.id] }.first
+        var merged = told(key)
         if drained[key.service]?.contains(key.id) == true { merged?.isDraining = true }
         let place = Self.place(of: key.id, in: entry.instances)
         let isThere = place < entry.instances.count && entry.instances[place].id == key.id
@@ -101,6 +143,22 @@ public struct Catalogue {
         instances.replaceSubrange(place..<(isThere ? place + 1 : place), with: merged.map { [$0] } ?? [])
         entries[key.service] = Entry(spec: entry.spec, instances: instances)
         return true
+    }
+
+    /// Whether a source's word counts only where no witness says otherwise.
+    private func repeats(_ source: String) -> Bool { !isWitness.isEmpty && !isWitness.contains(source) }
+
+    private func told(_ key: InstanceKey) -> InstanceSpec? {
+        var result: InstanceSpec?
+        for source in witnesses {
+            guard let spec = sources[source]?.content.instance(key) else { continue }
+            if repeats(source) {
+                if ended.contains(key) { continue }
+                if spec.isDraining { result?.isDraining = true }
+            }
+            if result == nil { result = spec }
+        }
+        return result
     }
 
     /// Where the id stands, or would stand, in instances sorted by id.
@@ -123,7 +181,14 @@ public struct Catalogue {
             return before != nil
         }
         var instances: [String: InstanceSpec] = [:]
-        for state in states { instances.merge(state.instances[name] ?? [:], uniquingKeysWith: { first, _ in first }) }
+        for source in witnesses {
+            guard var told = sources[source]?.content.instances[name] else { continue }
+            if repeats(source) {
+                told = told.filter { !ended.contains($0.value.key) }
+                for (id, spec) in told where spec.isDraining { instances[id]?.isDraining = true }
+            }
+            instances.merge(told, uniquingKeysWith: { first, _ in first })
+        }
         for id in drained[name] ?? [] { instances[id]?.isDraining = true }
         let merged = Entry(spec: spec, instances: instances.values.sorted { $0.id < $1.id })
         entries[name] = merged

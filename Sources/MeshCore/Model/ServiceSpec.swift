@@ -160,6 +160,9 @@ public struct ProbeSpec: Hashable, Sendable {
         case tcp(containerPort: UInt16)
         /// grpc.health.v1 in clear; `service` empty: the server as a whole.
         case grpc(containerPort: UInt16, service: String)
+        /// Run in the instance's container; status 0 is healthy. Instances in no container of this node's engine are
+        /// not asked.
+        case command([String])
     }
 
     public var kind: Kind

@@ -1,5 +1,6 @@
 import MeshCore
 import NetAddress
+import YAML
 
 /// One entry of `ports`, before ranges are spread out.
 private struct PortEntry {
@@ -29,7 +30,7 @@ private struct PortEntry {
 
 extension ServiceReader {
     mutating func readPorts(_ list: Cursor, _ findings: inout Findings) throws(CatalogueProblem) {
-        var seen: Set<PublishedPort> = []
+        var seen = Set(spec.publishedPorts.map(Self.identity))
         for item in try list.items() {
             let parsed = item.isMapping ? try longPort(item, &findings) : try shortPort(item, &findings)
             guard let entry = parsed else { continue }
@@ -49,6 +50,17 @@ extension ServiceReader {
                 spec.publishedPorts.append(place)
             }
         }
+    }
+
+    /// Reads `mesh.publish`: items of the short form joined with `;`, for who has labels and nothing else.
+    mutating func readPublished(_ labels: inout LabelSet, _ findings: inout Findings) throws(CatalogueProblem) {
+        guard let label = labels.takeMesh("publish") else { return }
+        let place = label.place.node
+        let items = label.value.split(separator: ";").map { $0.trimmed() }.filter { !$0.isEmpty }.map {
+            YAMLNode(.scalar(text: String($0), isPlain: false), line: place.line, column: place.column)
+        }
+        let list = YAMLNode(.sequence(items), line: place.line, column: place.column)
+        try readPorts(Cursor(file: label.place.file, path: label.place.path, node: list), &findings)
     }
 
     /// What may be there once: a published port, or a container port with one that is chosen.

@@ -39,6 +39,7 @@ struct ServiceReader {
         if let ports = service["ports"] { try readPorts(ports, &findings) }
         if let exposed = service["expose"] { try readExposed(exposed, &findings) }
         var labels = try LabelSet(service, &findings)
+        try readPublished(&labels, &findings)
         try readRoutes(&labels, &findings)
         try readProbe(&labels, &findings)
         try readProxyLabels(&labels, &findings)
@@ -49,6 +50,10 @@ struct ServiceReader {
         labels.warnOfUnserved(service: spec.name, &findings)
         if let external = service["external"] { try readExternal(external) }
         if let list = service["x-mesh-instances"] { try readInstances(list) }
+        if case .command? = spec.probe?.kind, !instances.isEmpty {
+            findings.warn(
+                service.problem("the instances listed here are in no container: probe.cmd is not asked of them"))
+        }
         spec.containerPorts = tcpPorts.sorted()
         spec.udpPorts = udpPorts.sorted()
     }

@@ -37,9 +37,8 @@ struct EmptyHold {
         guard holdNanoseconds > 0 else { return effects }
         remember(effects, now)
         guard isEmpty else { return effects }
-        let gone = recent.count { if case .removeInstance = $0.effect { true } else { false } }
-        // One instance that goes is an everyday thing.
-        guard gone > 1 else { return effects }
+        // One instance that goes is an everyday thing, also when it comes and goes.
+        guard goneCount > 1 else { return effects }
         begin(now)
         for (_, effect) in recent { _ = takesPlace(effect) }
         recent = []
@@ -72,6 +71,19 @@ struct EmptyHold {
         )
         endIfWhole()
         return result
+    }
+
+    /// Instances that went and did not come back.
+    private var goneCount: Int {
+        var gone: Set<InstanceKey> = []
+        for (_, effect) in recent {
+            switch effect {
+            case .removeInstance(let spec): gone.insert(spec.key)
+            case .upsertInstance(let spec): gone.remove(spec.key)
+            case .upsertService, .removeService: break
+            }
+        }
+        return gone.count
     }
 
     /// Lets go; the caller makes the registry's content take force.

@@ -272,7 +272,7 @@ extension EtcdFailure {
 }
 
 /// Calls a closure in one of the next turns, once.
-private final class CallTimer: Handler {
+final class CallTimer: Handler {
     private let loop: EventLoop
     private let body: () -> Void
 

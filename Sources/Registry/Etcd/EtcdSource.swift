@@ -352,7 +352,7 @@ extension EtcdEffect {
     }
 }
 
-private final class SourceTimer: Handler {
+final class SourceTimer: Handler {
     var fired: () -> Void = {}
 
     override func deadlineReached() { fired() }

@@ -21,12 +21,13 @@ public struct InstanceAnnouncement: Hashable, Sendable {
     /// those that labels name.
     public var labels: [String: String]
     public var exposedPorts: [UInt16]
+    public var exposedUDPPorts: [UInt16]
 
     public init(
         key: InstanceKey, address: IPAddress, solePort: UInt16? = nil, portMap: [UInt16: UInt16] = [:],
         node: String? = nil, zone: String? = nil, version: String? = nil, weight: Int = 1,
         verdict: AnnouncedVerdict? = nil,
-        labels: [String: String] = [:], exposedPorts: [UInt16] = []
+        labels: [String: String] = [:], exposedPorts: [UInt16] = [], exposedUDPPorts: [UInt16] = []
     ) {
         self.key = key
         self.address = address
@@ -39,7 +40,11 @@ public struct InstanceAnnouncement: Hashable, Sendable {
         self.verdict = verdict
         self.labels = labels
         self.exposedPorts = exposedPorts
+        self.exposedUDPPorts = exposedUDPPorts
     }
+
+    /// Whether a node, zone or version may be called so.
+    public static func isName(_ text: String) -> Bool { InstanceText.isName(text) }
 
     /// The value of the key. Members are sorted, so that the same says the same.
     public var json: String {
@@ -61,7 +66,9 @@ public struct InstanceAnnouncement: Hashable, Sendable {
             members.append("\"verdict\":\"unhealthy\"")
             if let cause { members.append("\"cause\":\(EtcdRequest.quoted(cause))") }
         }
-        if !labels.isEmpty || !exposedPorts.isEmpty { members.append("\"service\":\(serviceJSON)") }
+        if !labels.isEmpty || !exposedPorts.isEmpty || !exposedUDPPorts.isEmpty {
+            members.append("\"service\":\(serviceJSON)")
+        }
         return "{\(members.joined(separator: ","))}"
     }
 
@@ -72,9 +79,8 @@ public struct InstanceAnnouncement: Hashable, Sendable {
                 .map { "\(EtcdRequest.quoted($0.key)):\(EtcdRequest.quoted($0.value))" }
             members.append("\"labels\":{\(pairs.joined(separator: ","))}")
         }
-        if !exposedPorts.isEmpty {
-            members.append("\"expose\":[\(exposedPorts.sorted().map(String.init).joined(separator: ","))]")
-        }
+        let ports = exposedPorts.sorted().map { "\($0)" } + exposedUDPPorts.sorted().map { "\"\($0)/udp\"" }
+        if !ports.isEmpty { members.append("\"expose\":[\(ports.joined(separator: ","))]") }
         return "{\(members.joined(separator: ","))}"
     }
 

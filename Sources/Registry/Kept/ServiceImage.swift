@@ -66,6 +66,9 @@ extension ImageWriter {
             put(UInt8(2))
             put(port)
             put(service)
+        case .command(let words):
+            put(UInt8(3))
+            put(all: words) { $0.put($1) }
         }
         put(probe.initialDelaySeconds)
         put(probe.timeoutSeconds)
@@ -150,6 +153,7 @@ extension ImageReader {
         case 0: kind = .http(containerPort: try port(), path: try rootedPath())
         case 1: kind = .tcp(containerPort: try port())
         case 2: kind = .grpc(containerPort: try port(), service: try text())
+        case 3: kind = .command(try all { reader throws(ImageFault) in try reader.text() })
         default: throw ImageFault("a kind of probe is not known")
         }
         var probe = ProbeSpec(

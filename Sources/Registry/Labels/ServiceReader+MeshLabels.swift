@@ -16,7 +16,16 @@ extension ServiceReader {
             }
             spec.vipProtocols[port] = try Self.portProtocol(label)
         }
-        try readLayers(labels.takeAll(prefix: "publish.", suffix: ".protocol", meshOnly: true))
+        try setPublished(labels.takeAll(prefix: "publish.", suffix: ".protocol", meshOnly: true), ofTCP: true) {
+            label, port throws(CatalogueProblem) in port.layer = try Self.portProtocol(label)
+        }
+        try setPublished(labels.takeAll(prefix: "publish.", suffix: ".mode", meshOnly: true), ofTCP: false) {
+            label, port throws(CatalogueProblem) in
+            guard let mode = PublishedPort.Mode(rawValue: String(label.value.trimmed())) else {
+                throw label.problem("\(OneLine.quoted(label.value)) is not a mode; use ingress or host")
+            }
+            port.mode = mode
+        }
     }
 
     /// Reads `mesh.proxy_protocol`. Probes speak it, too, unless told otherwise: their port is mostly one of those that
@@ -98,20 +107,22 @@ extension ServiceReader {
         return value
     }
 
-    /// Sets how published ports are served, each at every address it is published on.
-    private mutating func readLayers(_ labels: [(middle: String, label: Label)]) throws(CatalogueProblem) {
+    /// Sets something of published ports, of each at every address it is published on.
+    private mutating func setPublished(
+        _ labels: [(middle: String, label: Label)], ofTCP: Bool,
+        _ set: (Label, inout PublishedPort) throws(CatalogueProblem) -> Void
+    ) throws(CatalogueProblem) {
         guard !labels.isEmpty else { return }
         var places: [UInt16: [Int]] = [:]
-        for (index, published) in spec.publishedPorts.enumerated() where published.transport == .tcp {
+        for (index, published) in spec.publishedPorts.enumerated() where published.transport == .tcp || !ofTCP {
             places[published.port, default: []].append(index)
         }
         for (portText, label) in labels {
             let port = try Self.port(portText, label)
-            let layer = try Self.portProtocol(label)
             guard let indices = places[port] else {
-                throw label.problem("\(port) is no published TCP port of this service")
+                throw label.problem("\(port) is no published \(ofTCP ? "TCP " : "")port of this service")
             }
-            for index in indices { spec.publishedPorts[index].layer = layer }
+            for index in indices { try set(label, &spec.publishedPorts[index]) }
         }
     }
 }

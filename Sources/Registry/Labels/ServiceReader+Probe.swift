@@ -1,3 +1,4 @@
+import JSONCodec
 import MeshCore
 
 extension ServiceReader {
@@ -10,7 +11,13 @@ extension ServiceReader {
             throw url.problem("a service has probe.url or probe.cmd, not both")
         }
         if let command {
-            findings.warn(command.problem("a command probe needs a Docker source; without one it has no effect"))
+            var probe = settings
+            do throws(TextFault) {
+                probe.kind = .command(try CommandText.words(command.value.trimmed()))
+            } catch {
+                throw command.problem(error.message)
+            }
+            spec.probe = probe
         } else if let url {
             var probe = settings
             do throws(TextFault) {
@@ -19,10 +26,10 @@ extension ServiceReader {
             } catch {
                 throw url.problem(error.message)
             }
-            tcpPorts.insert(probe.kind.containerPort)
+            if let port = probe.kind.containerPort { tcpPorts.insert(port) }
             spec.probe = probe
         } else if let first {
-            findings.warn(first.problem("there is no probe.url, so this has no effect"))
+            findings.warn(first.problem("there is neither probe.url nor probe.cmd, so this has no effect"))
         }
     }
 
@@ -57,10 +64,32 @@ extension ServiceReader {
 }
 
 extension ProbeSpec.Kind {
-    var containerPort: UInt16 {
+    /// `nil`: of a command.
+    var containerPort: UInt16? {
         switch self {
         case .http(let port, _), .tcp(let port), .grpc(let port, _): port
+        case .command: nil
         }
+    }
+}
+
+/// The text of `probe.cmd`.
+enum CommandText {
+    private static let byteLimit = 4_096
+    private static let wordLimit = 64
+
+    /// A line for the container's shell, or, where it begins with `[`, a JSON array of words that need no shell.
+    static func words(_ text: some StringProtocol) throws(TextFault) -> [String] {
+        guard !text.isEmpty, text.utf8.count <= byteLimit, !text.utf8.contains(0) else {
+            throw TextFault("a command has 1 to \(byteLimit) bytes")
+        }
+        guard text.hasPrefix("[") else { return ["/bin/sh", "-c", String(text)] }
+        let words = (try? JSONValue.parse(String(text)))?.items?.map(\.text) ?? []
+        let areTexts = words.allSatisfy { $0?.utf8.contains(0) == false }
+        guard (1...wordLimit).contains(words.count), words.first != "", areTexts else {
+            throw TextFault("\(OneLine.quoted(text)) is no JSON array of 1 to \(wordLimit) texts")
+        }
+        return words.compactMap(\.self)
     }
 }
 

@@ -246,6 +246,8 @@ enum Metrics {
             "meshd_registry_keep_failures_total", "Catalogues that could not be written to disk.",
             Double(state.keepFailures))
         etcd(state.sources.compactMap(\.etcd), &page)
+        docker(state.sources.compactMap(\.docker), &page)
+        announcing(state.agent, &page)
     }
 
     private static func etcd(_ sources: [EtcdSource], _ page: inout MetricsText) {

@@ -17,6 +17,8 @@ struct SourceStatus {
     var failures = 0
     /// Where the source is etcd.
     var etcd: EtcdSource?
+    /// Where the source is a Docker engine.
+    var docker: DockerSource?
 
     /// Since the source told the state in force; `nil` where there is none.
     func ageNanoseconds(_ now: UInt64) -> UInt64? {
@@ -36,6 +38,8 @@ struct NodeState {
     let reports: [WorkerReport]
     let dns: AliasDNSCounters?
     let accessLog: LogWriter.Counts?
+    /// Where this node announces what its engines run.
+    let agent: NodeAgent?
     /// Messages between threads that were lost because a loop did not read them.
     let messagesDropped: UInt64
     /// What a request that no route takes is answered.

@@ -13,6 +13,7 @@ enum StatusPage {
             ("uptimeSeconds", .int(Int(state.uptimeNanoseconds / 1_000_000_000))), ("ready", .bool(control.isReady)),
             ("generation", .int(Int(control.snapshot.generation))),
             ("workers", .array(workers(state))), ("registries", .array(state.sources.map { registry($0, state) })),
+            ("announcing", state.agent.map(announcing) ?? .null),
             ("problems", .array(control.problems.map { .string($0) })),
             ("drains", .array(state.drains.sorted { $0.key < $1.key }.map(drain))),
             ("services", .array(services(state))),
@@ -54,11 +55,11 @@ enum StatusPage {
                 ),
                 ("fromDisk", .bool(source.isFromDisk)), ("problem", .optional(source.problem)),
                 ("events", .int(source.events)),
-            ] + (source.etcd.map(etcd) ?? []))
+            ] + (source.etcd.map(etcd) ?? []) + (source.docker.map(docker) ?? []))
     }
 
     /// Malformed entries that are named; the metrics have their number.
-    private static let malformedLimit = 20
+    static let malformedLimit = 20
 
     private static func etcd(_ source: EtcdSource) -> [(String, JSON)] {
         [
@@ -201,8 +202,10 @@ enum StatusPage {
             let origin = source.isFromDisk ? ", kept on disk" : ""
             lines.append("registry \(source.name): \(age)\(origin)" + (source.problem.map { ", FAILED: \($0)" } ?? ""))
             if let etcd = source.etcd { lines += etcdLines(etcd) }
+            if let docker = source.docker { lines += dockerLines(docker) }
         }
         if let problem = state.presenceProblem { lines.append("  other nodes do not know this one: \(problem)") }
+        lines += state.agent.map(announcingLines) ?? []
         lines += control.problems.map { "problem: \($0)" }
         lines += state.drains.sorted { $0.key < $1.key }.map(drainLine)
         let inFlight = state.inFlightByInstance()

@@ -37,6 +37,8 @@ final class ControlPlane: Handler {
     private var retryPause = ControlPlane.listenerRetryNanoseconds.0
     private let retryTimer = TimerHandler()
     private let slowStartTimer = TimerHandler()
+    /// Told which services will be compiled anew.
+    var dirtied: (Set<String>) -> Void = { _ in }
     /// Told which services an event touched.
     var touched: (Set<String>) -> Void = { _ in }
     /// What is wrong with certificates, where there are any.
@@ -50,13 +52,14 @@ final class ControlPlane: Handler {
     private var oldestInstalled: UInt64 = 0
 
     init(
-        loop: EventLoop, sources: [String], options: SnapshotCompiler.Options, workers: [Mailbox<WorkerMessage>],
+        loop: EventLoop, sources: [String], witnesses: Set<String> = [], options: SnapshotCompiler.Options,
+        workers: [Mailbox<WorkerMessage>],
         vips: [String: IPAddress], weights: [String: Int], ports: [String: UInt16], seed: UInt64
     ) {
         self.loop = loop
         self.workers = workers
         self.sources = sources
-        catalogue = Catalogue(sources: sources)
+        catalogue = Catalogue(sources: sources, witnesses: witnesses)
         compiler = SnapshotCompiler(options: options)
         compiler.restore(vips: vips)
         compiler.restore(weights: weights)
@@ -110,6 +113,13 @@ final class ControlPlane: Handler {
     /// Whether the workers have been sent all there is.
     var isSettled: Bool { dirty.isEmpty && snapshot.generation > 0 }
 
+    /// Looks again at which instances can be asked by a command: an engine was read.
+    func commandsChanged() {
+        for entry in catalogue.entries.values {
+            if case .command? = entry.spec.probe?.kind { prober.update(entry) }
+        }
+    }
+
     /// Takes in VIPs that the nodes have agreed on.
     func agree(onVIPs changes: [String: IPAddress?]) {
         compiler.agree(onVIPs: changes)
@@ -148,6 +158,7 @@ final class ControlPlane: Handler {
     }
 
     private func markDirty(_ services: Set<String>) {
+        dirtied(services)
         dirty.formUnion(services)
         guard !dirty.isEmpty, snapshot.generation > 0 else { return }
         let earliest = lastCompile &+ Self.quietNanoseconds

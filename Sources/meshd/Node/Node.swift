@@ -30,6 +30,9 @@ final class Node {
     /// Called when the registry knows that this node ends.
     var leave: (() -> Void)?
     var sourceStatus: [SourceStatus] = []
+    var engines: [DockerSource] = []
+    /// Announces what they run; `nil`: nobody does.
+    private(set) var agent: NodeAgent?
     private var dns: AliasDNSServer?
     private(set) var admin: AdminServer?
     private var state: StateDirectory?
@@ -67,7 +70,8 @@ final class Node {
         var system = SystemRandomNumberGenerator()
         run = String(system.next() as UInt64, radix: 16)
         control = ControlPlane(
-            loop: loop, sources: urls.map(\.description), options: Self.options(settings, passed), workers: inboxes,
+            loop: loop, sources: urls.map(\.description), witnesses: Self.witnesses(urls),
+            options: Self.options(settings, passed), workers: inboxes,
             vips: state?.load() ?? [:], weights: state?.loadWeights() ?? [:],
             ports: state?.loadPorts() ?? [:], seed: seed)
         control.listensAlready(on: passed.web.keys)
@@ -79,6 +83,7 @@ final class Node {
         try openAdmin()
         kept = try keptCatalogues()
         for url in urls { try open(url) }
+        agent = try makeAgent(seed: seed)
         if let address = settings.dns {
             dns = try Self.naming("--dns \(address)") { () throws(SystemError) in
                 try AliasDNSServer(
@@ -169,6 +174,7 @@ final class Node {
                         warning: { Log.warning("catalogue", ["warning": $0.description]) }),
                     mayBegin: { serveKept(index, because: $0) }))
         case .etcd(let url): openEtcd(url, index)
+        case .docker(let url): openDocker(url, index)
         }
     }
 
@@ -221,7 +227,7 @@ final class Node {
                     node: settings.node, nowNanoseconds: loop.nowNanoseconds,
                     uptimeNanoseconds: loop.nowNanoseconds &- started, control: control, sources: sourceStatus,
                     keepFailures: kept?.failures ?? 0, reports: reports, dns: dns?.counters,
-                    accessLog: logWriter?.counts,
+                    accessLog: logWriter?.counts, agent: agent,
                     messagesDropped: messagesDropped,
                     unknownHostStatus: settings.unknownHostStatus, certificates: certificates?.expiries ?? [],
                     drains: drains.standings, presenceProblem: presenceProblem))
@@ -317,9 +323,14 @@ final class Node {
         manager.stopping()
         end.begin(graceNanoseconds: UInt64(settings.graceSeconds * 1e9))
         for inbox in inboxes { inbox.post(.drain) }
+        agent?.withdraw()
     }
 
     private func finish(_ isDrained: Bool) {
+        if let agent, !agent.isOver {
+            agent.whenOver = { [unowned self] in finish(isDrained) }
+            return
+        }
         manager.endWatch()
         for inbox in inboxes { inbox.post(.stop) }
         for thread in shutdownThreads { thread.join() }

@@ -46,6 +46,15 @@ private let second: UInt64 = 1_000_000_000
         }
     }
 
+    @Test func oneThatComesAndGoesIsOne() {
+        var hold = EmptyHold(holdNanoseconds: 30 * second)
+        let gone = [EtcdEffect.removeInstance(instance("a"))]
+        _ = hold.filter(gone, isEmpty: true, nowNanoseconds: second)
+        _ = hold.filter([.upsertInstance(instance("a"))], isEmpty: false, nowNanoseconds: second)
+        #expect(hold.filter(gone, isEmpty: true, nowNanoseconds: second) == gone)
+        #expect(!hold.isHolding)
+    }
+
     @Test func whatCameBackIsNotMissing() {
         var hold = EmptyHold(holdNanoseconds: second)
         _ = hold.filter(

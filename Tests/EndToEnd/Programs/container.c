@@ -1,0 +1,46 @@
+/* What containers of the tests run: linked statically, the only file of its image.
+ *
+ * serve NAME [PORT]   answers every HTTP request with NAME
+ * absent FILE         fails and says so where there is such a file
+ * touch FILE, remove FILE, sleep
+ */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int serve(const char *name, int port) {
+    signal(SIGTERM, _exit);
+    signal(SIGPIPE, SIG_IGN);
+    int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 128) != 0) return 1;
+    char request[8192], response[512];
+    int size = snprintf(response, sizeof response,
+        "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", strlen(name), name);
+    for (;;) {
+        int connection = accept(listener, 0, 0);
+        if (connection < 0) continue;
+        if (read(connection, request, sizeof request) > 0 && write(connection, response, size) < 0) continue;
+        close(connection);
+    }
+}
+
+int main(int count, char **words) {
+    const char *what = count > 1 ? words[1] : "", *name = count > 2 ? words[2] : "none";
+    struct stat status;
+    if (!strcmp(what, "serve")) return serve(name, count > 3 ? atoi(words[3]) : 8080);
+    if (!strcmp(what, "touch")) return close(open(name, O_CREAT | O_WRONLY, 0644)) != 0;
+    if (!strcmp(what, "remove")) return unlink(name) != 0;
+    if (!strcmp(what, "sleep")) return sleep(3600);
+    if (!strcmp(what, "absent") && stat(name, &status) != 0) return 0;
+    printf("%s is there\n", name);
+    return 3;
+}
