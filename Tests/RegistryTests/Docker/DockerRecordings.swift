@@ -4,7 +4,8 @@ enum DockerRecordings {
 
     static let list = """
         [{"Id":"\(id)","Names":["/shop"],"Image":"web","Command":"/web","Created":1795253497,"Ports":[{"IP":\
-        "127.0.0.1","PrivatePort":8080,"PublicPort":18080,"Type":"tcp"}],"Labels":{"aliyun.routing.port_8080":"shop.example",\
+        "127.0.0.1","PrivatePort":8080,"PublicPort":18080,"Type":"tcp"}],"Labels":\
+        {"aliyun.routing.port_8080":"shop.example",\
         "com.docker.compose.service":"shop"},"State":"running","Status":"Up 2 seconds (healthy)","HostConfig":\
         {"NetworkMode":"default"},"Mounts":[]},{"Id":"77","Names":["/other"],"Labels":{"maintainer":"x"}},\
         {"Id":"78","Labels":null},{"Id":"../79","Labels":{"mesh.enable":"true"}}]
