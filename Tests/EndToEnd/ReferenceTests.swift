@@ -60,13 +60,13 @@ import Testing
 
     /// What the readers of labels take out, by the text of their sources.
     private static func labelsOfTheSources() throws -> Set<String> {
-        let folder = root + "Sources/Registry/Labels"
         let scratch = try TemporaryDirectory()
-        let files = try Tool.run(["/bin/ls", folder], in: scratch.path).output.split(separator: "\n")
+        let folders = ["Labels", "Compose"].map { "\(root)Sources/Registry/\($0)" }
+        let files = try Tool.run(["/usr/bin/find"] + folders + ["-name", "*.swift"], in: scratch.path).output
         var found: Set<String> = []
         var others = 0
-        for file in files where file.hasSuffix(".swift") {
-            let text = TextFile.read("\(folder)/\(file)")
+        for file in files.split(separator: "\n") {
+            let text = TextFile.read(String(file))
             for match in text.matches(of: /labels\.take(?:Mesh)?\("([^"]+)"\)/) { found.insert(String(match.1)) }
             for match in text.matches(of: /takeAll\(prefix: "([^"]+)"(?:, suffix: "([^"]+)")?/) {
                 let suffix = match.2.map(String.init) ?? ""
