@@ -254,6 +254,9 @@ final class Exchange {
     func abandon() {
         if status == 0 { worker.counters.clientAborts += 1 }
         reason = reason ?? (worker.isStopping ? .stopped : .clientAbort)
+        // Closed in order each would keep a local port for a minute, and a client that only asks and leaves would leave
+        // none to dial from.
+        if reason != .ok { instance?.transport.resetOnClose() }
         dropInstance()
         settle()
     }

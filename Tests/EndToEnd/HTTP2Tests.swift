@@ -121,6 +121,40 @@ import Testing
         }
     }
 
+    /// As many as a client can send: ended again and again by the limit, or on one connection without it.
+    @Test(arguments: [("together", "100"), ("together", "0"), ("begun", "100"), ("begun", "0")])
+    func stormsOfResetsStarveNobody(pattern: String, limit: String) throws {
+        let count = pattern == "begun" && limit == "0" ? 20_000 : 60_000
+        let files = try TemporaryDirectory()
+        let (server, port) = try Nginx.start(files.path + "/nginx", "location / { return 200 web; }")
+        let service = Catalogue.Service(
+            name: "web", labels: [("aliyun.routing.port_8080", Web.host)], instances: ["127.0.0.1:\(port)"])
+        try withMesh(Catalogue([service]), .init(["--http2-resets-per-second", limit])) { mesh in
+            let before = try mesh.residentKiB()
+            let storm = try start("reset_storm", mesh, "\(count) \(pattern) \(limit == "0" ? count : 1000)")
+            var answers = 0
+            while answers < 100 || storm.poll() == nil {
+                try demandEqual(try mesh.get(Web.host).text, "web", "another client")
+                answers += 1
+            }
+            try finish(storm)
+            let grown = try mesh.residentKiB() - before
+            try demand(grown < 16 << 10, "memory grew by \(grown) KiB")
+            try demandEqual(server.poll(), nil, "nginx still runs")
+            if limit == "0" {
+                try eventually("all are heard of") {
+                    try mesh.metric("meshd_http2_resets_total", "by=\"client\"") == Double(count)
+                }
+            } else {
+                let ended = try mesh.metric("meshd_http2_connections_ended_total", "rapid_reset") ?? 0
+                try demand(ended > 10, "\(ended) connections were ended")
+            }
+            try eventually("nothing is left") {
+                try mesh.metric("meshd_http2_streams") == 0 && mesh.metric("meshd_worker_buffer_bytes") == 0
+            }
+        }
+    }
+
     @Test func aCancelledStreamEndsItsExchange() throws {
         let gate = Gate()
         defer { gate.open() }

