@@ -48,6 +48,35 @@ import Testing
         #expect(mesh.compiler.assignedPorts["shop/81/tcp"] != 80)
     }
 
+    @Test func agreedNumbersCountAndNothingIsChosenHere() throws {
+        var mesh = MeshFixture(Self.options())
+        mesh.compiler.restore(ports: ["kept/80/tcp": 31_000])
+        mesh.compiler.agree(onPorts: [:])
+        let dynamic = PublishedPort(port: 0, containerPort: 80)
+        for name in ["kept", "new"] { mesh.add(spec(name, dynamic), addresses: "10.0.0.1") }
+        mesh.add(spec("named", PublishedPort(port: 31_005, containerPort: 80)))
+        mesh.compile()
+        #expect(mesh.compiler.published["kept"]?.first?.published.port == 31_000, "until another is agreed on")
+        let waiting = try #require(mesh.compiler.published["new"]?.first)
+        #expect(waiting.isAwaited && waiting.clash == nil && waiting.address == nil)
+        let kept = PublishedNumber(.tcp, 31_000)
+        #expect(
+            mesh.compiler.wantedPorts == [
+                PortWant(service: "kept/80/tcp", preferred: kept), PortWant(service: "new/80/tcp"),
+            ])
+        #expect(mesh.compiler.reservedPorts == [PublishedNumber(.tcp, 31_005)!])
+        // The other's number was agreed to be this one's.
+        mesh.compiler.agree(onPorts: ["new/80/tcp": 31_000, "kept/80/tcp": 31_001])
+        mesh.compile()
+        #expect(listeners(mesh) == [31_000, 31_001, 31_005])
+        #expect(mesh.compiler.published["new"]?.first?.published.port == 31_000)
+        #expect(mesh.compiler.wantedPorts.isEmpty)
+        mesh.compiler.agree(onPorts: ["new/80/tcp": nil])
+        mesh.compile()
+        #expect(mesh.compiler.wantedPorts == [PortWant(service: "new/80/tcp", preferred: kept)])
+        #expect(listeners(mesh) == [31_000, 31_001, 31_005], "it stays")
+    }
+
     @Test func aNumberThatSomebodyAskedForIsNotChosen() {
         var allocator = PortAllocator()
         let first = allocator.assign("a", isReserved: { _ in false })

@@ -116,18 +116,3 @@ public struct VIPAllocator {
         return (hash &* 0x9e37_79b9_7f4a_7c15) >> 16
     }
 }
-
-/// A service that the nodes have to agree on an address for.
-public struct VIPWant: Hashable, Sendable {
-    public let service: String
-    /// The only address it takes; `nil`: any.
-    public let demanded: IPAddress?
-    /// The one it has on this node, from before there was an agreement.
-    public let preferred: IPAddress?
-
-    public init(service: String, demanded: IPAddress? = nil, preferred: IPAddress? = nil) {
-        self.service = service
-        self.demanded = demanded
-        self.preferred = preferred
-    }
-}

@@ -80,7 +80,7 @@ public enum PortProtocol: String, Hashable, Sendable {
 
 /// A port on the nodes themselves that leads to a container port.
 public struct PublishedPort: Hashable, Sendable {
-    public enum Transport: String, Hashable, Sendable {
+    public enum Transport: String, Hashable, Sendable, CaseIterable {
         case tcp, udp
     }
 

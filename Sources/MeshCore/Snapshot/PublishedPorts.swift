@@ -10,6 +10,8 @@ public struct PublishedPortState: Hashable, Sendable {
     public let address: SocketAddress?
     /// Why it cannot be had; `nil` where it can, or where this node takes no part.
     public let clash: String?
+    /// Whether the nodes are about to agree on its number.
+    public let isAwaited: Bool
 }
 
 /// Which service has which published port. Who has one keeps it for as long as it wants it: a service that comes later
@@ -32,14 +34,13 @@ struct PublishedPorts {
         let containerPort: UInt16
     }
 
-    private struct Number: Hashable {
-        let port: UInt16
-        let transport: PublishedPort.Transport
-    }
-
     private var holders: [Place: Claim] = [:]
     private var numbers: [PublishedPort.Transport: PortAllocator] = [.tcp: PortAllocator(), .udp: PortAllocator()]
     private var asked: Set<String> = []
+    /// Numbers that services ask for by name.
+    private(set) var reserved: Set<PublishedNumber> = []
+    /// What was agreed on since the ports were settled may make them others.
+    private(set) var isStale = false
     private(set) var states: [String: [PublishedPortState]] = [:]
 
     // MARK: - Numbers
@@ -59,19 +60,36 @@ struct PublishedPorts {
         }
     }
 
+    mutating func agree(_ changes: [String: UInt16?]) {
+        isStale = true
+        for transport in PublishedPort.Transport.allCases {
+            numbers[transport]?.agree(changes.filter { PublishedNumber.transport(of: $0.key) == transport })
+        }
+    }
+
+    /// Ports that wait for the nodes to agree on their number, by key.
+    var wants: [PortWant] {
+        numbers.flatMap { transport, allocator in
+            allocator.awaited.map { key in
+                let present = allocator.assigned[key].flatMap { PublishedNumber(transport, $0) }
+                return PortWant(service: key, preferred: present)
+            }
+        }.sorted { $0.service < $1.service }
+    }
+
     private static func key(_ service: String, _ port: PublishedPort) -> String {
         "\(service)/\(port.containerPort)/\(port.transport.rawValue)" + (port.address.map { "/\($0)" } ?? "")
     }
 
     private mutating func chooseNumbers(_ services: [Service]) -> [String: UInt16] {
         var wanted: [(key: String, transport: PublishedPort.Transport)] = []
-        var reserved: Set<Number> = []
+        reserved = []
         for service in services {
             for port in service.ports {
                 if port.isDynamic {
                     wanted.append((Self.key(service.name, port), port.transport))
-                } else {
-                    reserved.insert(Number(port: port.port, transport: port.transport))
+                } else if let number = PublishedNumber(port.transport, port.port) {
+                    reserved.insert(number)
                 }
             }
         }
@@ -79,8 +97,14 @@ struct PublishedPorts {
         for key in asked.subtracting(keys) { for transport in numbers.keys { numbers[transport]?.release(key) } }
         asked = keys
         var chosen: [String: UInt16] = [:]
-        for (key, transport) in wanted {
-            chosen[key] = numbers[transport]?.assign(key) { reserved.contains(Number(port: $0, transport: transport)) }
+        let taken = reserved
+        // Agreed ones first: one may belong to another key until now.
+        for isAgreed in [true, false] {
+            for (key, transport) in wanted where numbers[transport]?.isAgreed(key) == isAgreed {
+                chosen[key] = numbers[transport]?.assign(key) { port in
+                    PublishedNumber(transport, port).map(taken.contains) ?? false
+                }
+            }
         }
         return chosen
     }
@@ -94,6 +118,7 @@ struct PublishedPorts {
     ///   - publishAddress: for ports that name no address.
     ///   - fixed: addresses that are not to be had, with their owners.
     mutating func update(_ services: [Service], publishAddress: IPAddress, fixed: [ListenerKey: String]) {
+        isStale = false
         let chosen = chooseNumbers(services)
         func resolved(_ service: String, _ port: PublishedPort) -> PublishedPort {
             guard port.isDynamic else { return port }
@@ -135,7 +160,10 @@ struct PublishedPorts {
         _ port: PublishedPort, _ isDynamic: Bool, _ place: Place?, _ service: String, _ fixed: [ListenerKey: String]
     ) -> PublishedPortState {
         var clash: String?
-        if port.port == 0 {
+        let isAwaited = port.port == 0 && numbers[port.transport]?.awaited.contains(Self.key(service, port)) == true
+        if isAwaited {
+            clash = nil
+        } else if port.port == 0 {
             let range = PortAllocator.range
             clash = "no port from \(range.lowerBound) to \(range.upperBound) is free"
         } else if let place {
@@ -149,6 +177,7 @@ struct PublishedPorts {
             }
         }
         return PublishedPortState(
-            published: port, isDynamic: isDynamic, address: clash == nil ? place?.address : nil, clash: clash)
+            published: port, isDynamic: isDynamic, address: clash == nil ? place?.address : nil, clash: clash,
+            isAwaited: isAwaited)
     }
 }

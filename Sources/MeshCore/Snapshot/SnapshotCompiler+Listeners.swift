@@ -12,6 +12,16 @@ extension SnapshotCompiler {
     /// Restores numbers that were chosen before a restart.
     public mutating func restore(ports saved: [String: UInt16]) { publishedPorts.restore(saved) }
 
+    /// Takes in numbers of published ports that the nodes have agreed on, by the key of `PublishedNumber`; `nil` as a
+    /// number: nothing any more. From the first call on none is chosen here.
+    public mutating func agree(onPorts changes: [String: UInt16?]) { publishedPorts.agree(changes) }
+
+    /// Published ports that wait for the nodes to agree on their number.
+    public var wantedPorts: [PortWant] { publishedPorts.wants }
+
+    /// Numbers that services ask for by name.
+    public var reservedPorts: Set<PublishedNumber> { publishedPorts.reserved }
+
     /// Whether an instance of the service runs on this node.
     func isHere(_ entry: Catalogue.Entry) -> Bool {
         guard let own = options.locality.node else { return false }

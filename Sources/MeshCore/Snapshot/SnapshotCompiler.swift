@@ -157,7 +157,7 @@ public struct SnapshotCompiler {
         let serverNames = dirt.hosts ? compileServerNames() : last.serverNames
         let upstreamTLS = dirt.hosts ? compileUpstreamTLS() : last.upstreamTLS
         let generation = last.generation + 1
-        let hasOldListeners = !dirt.listeners && last.generation > 0
+        let hasOldListeners = !dirt.listeners && !publishedPorts.isStale && last.generation > 0
         let listeners = hasOldListeners ? last.listeners : compileListeners()
         if dirt.zone { compileZone() } else { patchZone(dirt.tasks) }
         let incarnations = last.incarnations.replacing(endpointIDs.changes)

@@ -47,10 +47,8 @@ struct EtcdCatalogue {
     private(set) var problemCount = 0
     /// Those not told yet.
     private var news: [CatalogueProblem] = []
-    private(set) var vips: [String: IPAddress] = [:]
-    private(set) var vipOwners: [IPAddress: String] = [:]
-    /// Services whose VIP changed since it was last asked.
-    private var changedVIPs: Set<String> = []
+    var vips = ClaimTable<IPAddress>()
+    var ports = ClaimTable<PublishedNumber>()
 
     init(schema: EtcdSchema, routingDomain: String?) {
         self.schema = schema
@@ -61,11 +59,6 @@ struct EtcdCatalogue {
     mutating func takeNews() -> [CatalogueProblem] {
         defer { news = [] }
         return news
-    }
-
-    mutating func takeChangedVIPs() -> Set<String> {
-        defer { changedVIPs = [] }
-        return changedVIPs
     }
 
     // MARK: - Content
@@ -123,7 +116,8 @@ struct EtcdCatalogue {
             services[name]?.derived = before.services[name]?.derived
             derive(name)
         }
-        changedVIPs = Set(vips.keys).union(before.vips.keys).filter { vips[$0] != before.vips[$0] }
+        vips.finish(after: before.vips)
+        ports.finish(after: before.ports)
         // What was told before is no news.
         news.removeAll { before.problems[$0.file] == $0.message }
     }
@@ -180,9 +174,15 @@ struct EtcdCatalogue {
             guard let address = IPAddress(String(decoding: pair.value, as: UTF8.self)), !address.isUnspecified else {
                 throw TextFault("the value is no IP address")
             }
-            vips[name] = address
-            changedVIPs.insert(name)
-        case .vipAddress(let address): vipOwners[address] = String(decoding: pair.value, as: UTF8.self)
+            vips.set(name, address)
+        case .vipAddress(let address): vips.setOwner(address, String(decoding: pair.value, as: UTF8.self))
+        case .portOfService(let key):
+            guard let number = schema.number(key, String(decoding: pair.value, as: UTF8.self)) else {
+                let range = PublishedNumber.range
+                throw TextFault("the value is no number from \(range.lowerBound) to \(range.upperBound)")
+            }
+            ports.set(key, number)
+        case .portNumber(let number): ports.setOwner(number, String(decoding: pair.value, as: UTF8.self))
         }
     }
 
@@ -203,9 +203,10 @@ struct EtcdCatalogue {
         case .instance(let instance):
             if services[instance.service]?.instances.removeValue(forKey: instance.id) != nil { entries -= 1 }
         case .vipOfService(let name):
-            vips[name] = nil
-            changedVIPs.insert(name)
-        case .vipAddress(let address): vipOwners[address] = nil
+            vips.set(name, nil)
+        case .vipAddress(let address): vips.setOwner(address, nil)
+        case .portOfService(let key): ports.set(key, nil)
+        case .portNumber(let number): ports.setOwner(number, nil)
         }
     }
 
@@ -252,7 +253,7 @@ struct EtcdCatalogue {
             let own = services[key.service]?.effective?.instances.map(\.key) ?? []
             return Concerned(service: key.service, instances: Set(own).union([key]))
         case .drain(let key): return Concerned(instances: [key])
-        case .vipOfService, .vipAddress, .reserved, .unknown: return Concerned()
+        case .vipOfService, .vipAddress, .portOfService, .portNumber, .reserved, .unknown: return Concerned()
         }
     }
 
@@ -329,7 +330,7 @@ extension EtcdSchema.Place {
         switch self {
         case .service(let name): name
         case .instance(let key), .drain(let key): key.service
-        case .vipOfService, .vipAddress, .reserved, .unknown: nil
+        case .vipOfService, .vipAddress, .portOfService, .portNumber, .reserved, .unknown: nil
         }
     }
 }

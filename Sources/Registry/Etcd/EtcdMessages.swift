@@ -139,22 +139,22 @@ enum EtcdRequest {
         "{\"request_put\":{\"key\":\(key(name)),\"value\":\"\(Base64.encode(value))\",\"lease\":\"\(lease)\"}}"
     }
 
-    /// For each claim: both keys where neither is there, or where the service still has the address it gives up;
+    /// For each claim: both keys where neither is there, or where the claimant still has the value it gives up;
     /// otherwise a look at both.
-    static func claim(_ claims: [VIPClaims.Claim], _ schema: EtcdSchema) -> String {
+    static func claim<Value>(_ claims: [ClaimMachine<Value>.Claim], _ place: ClaimPlace<Value>) -> String {
         let transactions = claims.map { claim in
-            let ofService = key(schema.vip(of: claim.service))
-            let ofAddress = key(schema.vip(claim.address))
-            let address = Base64.encode(claim.address.description)
+            let ofService = key(place.keyOfService(claim.service))
+            let ofAddress = key(place.keyOfValue(claim.address))
+            let address = Base64.encode(place.text(claim.address))
             var compare = ["{\"target\":\"CREATE\",\"key\":\(ofAddress),\"create_revision\":\"0\"}"]
             var success = [
                 "{\"request_put\":{\"key\":\(ofService),\"value\":\"\(address)\"}}",
                 "{\"request_put\":{\"key\":\(ofAddress),\"value\":\"\(Base64.encode(claim.service))\"}}",
             ]
             if let old = claim.instead {
-                let value = Base64.encode(old.description)
+                let value = Base64.encode(place.text(old))
                 compare.append("{\"target\":\"VALUE\",\"key\":\(ofService),\"value\":\"\(value)\"}")
-                success.append("{\"request_delete_range\":{\"key\":\(key(schema.vip(old)))}}")
+                success.append("{\"request_delete_range\":{\"key\":\(key(place.keyOfValue(old)))}}")
             } else {
                 compare.append("{\"target\":\"CREATE\",\"key\":\(ofService),\"create_revision\":\"0\"}")
             }
@@ -204,28 +204,28 @@ enum EtcdAnswer {
     }
 
     /// What became of each claim.
-    static func outcomes(
-        _ value: JSONValue, of claims: [VIPClaims.Claim], _ schema: EtcdSchema
-    ) throws(EtcdFailure) -> [VIPClaims.Outcome] {
+    static func outcomes<Value>(
+        _ value: JSONValue, of claims: [ClaimMachine<Value>.Claim], _ place: ClaimPlace<Value>
+    ) throws(EtcdFailure) -> [ClaimMachine<Value>.Outcome] {
         let responses = value["responses"]?.items ?? []
         guard responses.count == claims.count else { throw .malformed("not one answer for each claim") }
-        var outcomes: [VIPClaims.Outcome] = []
-        for response in responses {
+        var outcomes: [ClaimMachine<Value>.Outcome] = []
+        for (claim, response) in zip(claims, responses) {
             guard let answer = response["response_txn"] else { throw .malformed("a claim without an answer") }
             if answer["succeeded"]?.bool == true {
                 outcomes.append(.won)
                 continue
             }
-            var present: IPAddress?
+            var present: Value?
             var owner: String?
             for range in answer["responses"]?.items ?? [] {
                 guard let item = range["response_range"]?["kvs"]?.items?.first else { continue }
                 let pair = try pair(item)
                 let text = String(decoding: pair.value, as: UTF8.self)
-                switch schema.place(pair.key) {
-                case .vipOfService: present = IPAddress(text)
-                case .vipAddress: owner = text
-                default: break
+                if pair.key == place.keyOfService(claim.service) {
+                    present = place.parse(claim.service, text)
+                } else if pair.key == place.keyOfValue(claim.address) {
+                    owner = text
                 }
             }
             outcomes.append(.lost(present: present, owner: owner))

@@ -17,6 +17,9 @@ struct EtcdSchema: Sendable, Equatable {
         case drain(InstanceKey)
         case vipOfService(String)
         case vipAddress(IPAddress)
+        /// By the key of `PublishedNumber`.
+        case portOfService(String)
+        case portNumber(PublishedNumber)
         /// Somebody else's, or a later version's.
         case reserved
         /// The reason why the key means nothing.
@@ -24,7 +27,7 @@ struct EtcdSchema: Sendable, Equatable {
     }
 
     /// Keys of other parts of the mesh, and of parts to come.
-    private static let reserved: Set<Substring> = ["alive", "certificates", "locks", "nodes", "ports"]
+    private static let reserved: Set<Substring> = ["alive", "certificates", "locks", "nodes"]
 
     /// The first key that nodes watch. What lies before, `alive/`, changes often and is read by who waits for a drain.
     var firstWatched: [UInt8] { Array("\(root)alive0".utf8) }
@@ -39,6 +42,10 @@ struct EtcdSchema: Sendable, Equatable {
     func drain(_ key: InstanceKey) -> String { "\(root)drains/\(key.service)/\(key.id)" }
     func vip(of service: String) -> String { "\(root)vips/services/\(service)" }
     func vip(_ address: IPAddress) -> String { "\(root)vips/addresses/\(address)" }
+    func port(of key: String) -> String { "\(root)ports/services/\(key)" }
+    func port(_ number: PublishedNumber) -> String {
+        "\(root)ports/numbers/\(number.transport.rawValue)/\(number.port)"
+    }
 
     func place(_ key: String) -> Place {
         guard key.hasPrefix(root) else { return .unknown("outside the prefix") }
@@ -52,6 +59,12 @@ struct EtcdSchema: Sendable, Equatable {
         case ("vips", 3) where parts[1] == "addresses":
             return IPAddress(parts[2]).map { .vipAddress($0) }
                 ?? .unknown("\(OneLine.quoted(parts[2])) is no IP address")
+        case ("ports", 5...6) where parts[1] == "services": return port(parts[2...])
+        case ("ports", 4) where parts[1] == "numbers":
+            let transport = PublishedNumber.Transport(rawValue: String(parts[2]))
+            let port = PortText.port(parts[3])
+            let number = transport.flatMap { transport in port.flatMap { PublishedNumber(transport, $0) } }
+            return number.map { .portNumber($0) } ?? .unknown("a number's key is \(root)ports/numbers/PROTOCOL/NUMBER")
         case ("services", _): return .unknown("a service's key is \(root)services/NAME")
         case ("instances", _): return .unknown("an instance's key is \(root)instances/SERVICE/ID")
         case ("drains", _): return .unknown("a drain order's key is \(root)drains/SERVICE/ID")
@@ -65,6 +78,17 @@ struct EtcdSchema: Sendable, Equatable {
             return .unknown("a service name has 1 to 128 letters, digits, '.', '_' and '-'")
         }
         return place(name)
+    }
+
+    private func port(_ parts: ArraySlice<Substring>) -> Place {
+        named(parts[2]) { _ in
+            let key = parts.joined(separator: "/")
+            let address = parts.count < 4 ? nil : IPAddress(parts[5])
+            guard PortText.port(parts[3]) != nil, PublishedNumber.transport(of: key) != nil,
+                address?.description == (parts.count < 4 ? nil : String(parts[5]))
+            else { return .unknown("a published port's key is \(root)ports/services/SERVICE/PORT/PROTOCOL[/ADDRESS]") }
+            return .portOfService(key)
+        }
     }
 
     private func instance(_ parts: [Substring], _ place: (InstanceKey) -> Place) -> Place {

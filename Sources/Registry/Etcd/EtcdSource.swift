@@ -39,6 +39,8 @@ public final class EtcdSource: Handler, CatalogueSource {
         public var heard: () -> Void
         /// VIPs that the nodes have agreed on, by service; `nil`: no more. Told before the event of the same reading.
         public var vips: ([String: IPAddress?]) -> Void
+        /// The same of numbers of published ports, by the key of `PublishedNumber`.
+        public var ports: ([String: UInt16?]) -> Void
         /// All drain orders in force, each with etcd's revision of it. Told behind the events of the same turn.
         public var drains: ([InstanceKey: Int64]) -> Void
 
@@ -46,9 +48,11 @@ public final class EtcdSource: Handler, CatalogueSource {
             event: @escaping (SourceEvent) -> Void, problem: @escaping (CatalogueProblem?) -> Void,
             warning: @escaping (CatalogueProblem) -> Void, heard: @escaping () -> Void,
             vips: @escaping ([String: IPAddress?]) -> Void = { _ in },
+            ports: @escaping ([String: UInt16?]) -> Void = { _ in },
             drains: @escaping ([InstanceKey: Int64]) -> Void = { _ in }
         ) {
             self.vips = vips
+            self.ports = ports
             self.drains = drains
             self.event = event
             self.problem = problem
@@ -69,6 +73,8 @@ public final class EtcdSource: Handler, CatalogueSource {
         public internal(set) var changes: UInt64 = 0
         /// VIPs that this node claimed for services.
         public internal(set) var vipsClaimed: UInt64 = 0
+        /// The same of numbers of published ports.
+        public internal(set) var portsClaimed: UInt64 = 0
         /// etcd's revision up to which everything is known; 0 before the first reading.
         public internal(set) var revision: Int64 = 0
         /// Keys that cannot be read now.
@@ -79,25 +85,24 @@ public final class EtcdSource: Handler, CatalogueSource {
 
     /// `etcd://HOST:PORT/PREFIX`, the source's name in its events.
     public let name: String
-    public private(set) var counters = Counters()
+    public internal(set) var counters = Counters()
     /// The member that is asked now.
     public var endpoint: String { client.endpoint.description }
 
-    private let loop: EventLoop
+    let loop: EventLoop
     let client: EtcdClient
     let schema: EtcdSchema
-    private let callbacks: Callbacks
+    let callbacks: Callbacks
     private var machine: EtcdWatchMachine
-    private var catalogue: EtcdCatalogue
+    var catalogue: EtcdCatalogue
     private var reading: EtcdReading?
     private var hold: EmptyHold
     private var random: SourceRandom
     private var call: EtcdCall?
     private var watch: EtcdCall?
     private let holdTimer: SourceTimer
-    private var claims: VIPClaims?
-    private var claimCall: EtcdCall?
-    private let claimTimer: SourceTimer
+    var vipClaims: EtcdClaims<IPAddress>?
+    var portClaims: EtcdClaims<PublishedNumber>?
     private var revision: UInt64 = 0
     private var restored: (services: [ServiceSpec], instances: [InstanceSpec])?
     private var failing: EtcdFailure?
@@ -115,17 +120,17 @@ public final class EtcdSource: Handler, CatalogueSource {
         hold = EmptyHold(holdNanoseconds: options.holdNanoseconds)
         random = SourceRandom(state: options.seed)
         holdTimer = SourceTimer()
-        claimTimer = SourceTimer()
-        claims = options.vipRange.map { VIPClaims(range: $0) }
+        super.init()
+        if let range = options.vipRange { prepareClaims(VIPClaims(range: range), seed: options.seed) }
     }
 
     /// Begins to read. Events follow from the loop.
     public func start() {
         loop.attach(self)
         loop.attach(holdTimer)
-        loop.attach(claimTimer)
         holdTimer.fired = { [unowned self] in letGo() }
-        claimTimer.fired = { [unowned self] in claim() }
+        vipClaims?.start()
+        portClaims?.start()
         handle(.start)
     }
 
@@ -136,10 +141,10 @@ public final class EtcdSource: Handler, CatalogueSource {
     public func stop() {
         call?.cancel()
         watch?.cancel()
-        claimCall?.cancel()
         loop.detach(self)
         loop.detach(holdTimer)
-        loop.detach(claimTimer)
+        vipClaims?.stop()
+        portClaims?.stop()
     }
 
     /// The keys that cannot be read, each with the reason, sorted; at most `limit`.
@@ -215,7 +220,7 @@ public final class EtcdSource: Handler, CatalogueSource {
         let before = restored ?? (services: catalogue.allServices, instances: catalogue.allInstances)
         catalogue = reading.finished()
         let now = (services: catalogue.allServices, instances: catalogue.allInstances)
-        tellVIPs(isFirst: counters.reads == 1)
+        tellAgreed(isFirst: counters.reads == 1)
         let content = hold.filter(now, before: before, nowNanoseconds: loop.nowNanoseconds)
         tell(.reset(services: content.services, instances: content.instances))
         restored = nil
@@ -232,7 +237,7 @@ public final class EtcdSource: Handler, CatalogueSource {
                 tell(effect.change)
             }
         }
-        tellVIPs(isFirst: false)
+        tellAgreed(isFirst: false)
         tellDrains()
         finishTurn()
     }
@@ -275,50 +280,6 @@ public final class EtcdSource: Handler, CatalogueSource {
     private func tell(_ change: SourceEvent.Change) {
         revision += 1
         callbacks.event(SourceEvent(source: name, revision: revision, change: change))
-    }
-
-    // MARK: - VIPs
-
-    /// Services that have no agreed VIP, in place of those named before.
-    public func want(vips: [VIPWant]) {
-        // Before the first reading nobody knows which are taken.
-        guard counters.reads > 0, let actions = claims?.want(vips, random: random.next()) else { return }
-        performClaims(actions)
-    }
-
-    private func tellVIPs(isFirst: Bool) {
-        let changed = catalogue.takeChangedVIPs()
-        guard claims != nil, isFirst || !changed.isEmpty else { return }
-        performClaims(claims?.told(changed, random: random.next()) ?? [])
-        callbacks.vips(Dictionary(uniqueKeysWithValues: changed.map { ($0, catalogue.vips[$0]) }))
-    }
-
-    private func performClaims(_ actions: [VIPClaims.Action]) {
-        for action in actions {
-            switch action {
-            case .timer(let nanoseconds): loop.setDeadline(claimTimer, after: nanoseconds)
-            case .claim(let list): post(list)
-            }
-        }
-    }
-
-    private func claim() {
-        let actions = claims?.timer(present: catalogue.vips, owners: catalogue.vipOwners, random: random.next())
-        performClaims(actions ?? [])
-    }
-
-    private func post(_ list: [VIPClaims.Claim]) {
-        claimCall = client.call("/v3/kv/txn", EtcdRequest.claim(list, schema)) { [unowned self] result in
-            do throws(EtcdFailure) {
-                let outcomes = try EtcdAnswer.outcomes(try result.get(), of: list, schema)
-                counters.vipsClaimed += UInt64(outcomes.count { $0 == .won })
-                performClaims(claims?.answered(outcomes, random: random.next()) ?? [])
-            } catch {
-                if error.isUnauthenticated { client.forgetToken() }
-                Log.warning("cannot claim virtual addresses, trying again", ["cause": "\(error)"])
-                performClaims(claims?.failed(random: random.next()) ?? [])
-            }
-        }
     }
 
     // MARK: - Problems

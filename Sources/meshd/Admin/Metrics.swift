@@ -260,6 +260,8 @@ enum Metrics {
         page.counter("meshd_etcd_failures_total", "Attempts that failed.", each { Double($0.failures) })
         page.counter("meshd_etcd_changes_total", "Changes of keys taken in.", each { Double($0.changes) })
         page.counter("meshd_etcd_vips_claimed_total", "VIPs claimed for services.", each { Double($0.vipsClaimed) })
+        page.counter(
+            "meshd_etcd_ports_claimed_total", "Numbers claimed for published ports.", each { Double($0.portsClaimed) })
         page.gauge(
             "meshd_etcd_malformed_entries", "Keys that cannot be read; status names them.",
             each { Double($0.malformedEntries) })

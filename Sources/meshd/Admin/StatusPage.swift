@@ -119,11 +119,12 @@ enum StatusPage {
 
     /// How a published port stands on this node.
     enum Standing: String, CaseIterable {
-        case open, clash, elsewhere
+        case open, clash, elsewhere, waiting
     }
 
     static func standing(_ port: PublishedPortState, _ state: NodeState) -> Standing {
         if cause(port, state) != nil { return .clash }
+        if port.isAwaited { return .waiting }
         return port.address == nil ? .elsewhere : .open
     }
 
@@ -140,6 +141,7 @@ enum StatusPage {
         case .open: break
         case .clash: notes.append("NOT OPEN: \(cause(port, state) ?? "")")
         case .elsewhere: notes.append("not on this node")
+        case .waiting: notes.append("waits for a number that the nodes agree on")
         }
         return published(port.published) + (notes.isEmpty ? "" : " (\(notes.joined(separator: ", ")))")
     }

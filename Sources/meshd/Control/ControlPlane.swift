@@ -126,6 +126,13 @@ final class ControlPlane: Handler {
         markDirty(Set(changes.keys.filter { catalogue.entries[$0] != nil }))
     }
 
+    /// Takes in numbers of published ports that the nodes have agreed on.
+    func agree(onPorts changes: [String: UInt16?]) {
+        compiler.agree(onPorts: changes)
+        let services = changes.keys.compactMap { $0.split(separator: "/").first.map(String.init) }
+        markDirty(Set(services.filter { catalogue.entries[$0] != nil }))
+    }
+
     /// Finds the generation that knows what every source says, and whether all workers have it.
     private func noteReadiness() {
         guard !isReady, undecided.isEmpty, snapshot.generation > 0,
@@ -297,10 +304,12 @@ final class ControlPlane: Handler {
 
     private var waitingProblems: [String] {
         let waiting = compiler.wantedVIPs.filter { $0.demanded == nil && $0.preferred == nil }
-        guard let first = waiting.first else { return [] }
-        return [
-            "\(waiting.count) services wait for a virtual IP that the nodes agree on, the first is \(first.service)"
-        ]
+        let ports = compiler.wantedPorts.filter { $0.preferred == nil }
+        func told(_ count: Int, _ what: String, _ first: String?) -> [String] {
+            first.map { ["\(count) \(what) that the nodes agree on, the first is \($0)"] } ?? []
+        }
+        return told(waiting.count, "services wait for a virtual IP", waiting.first?.service)
+            + told(ports.count, "published ports wait for a number", ports.first?.service)
     }
 
     /// Everything that could not be had, for `status`.

@@ -25,6 +25,7 @@ extension Node {
                     control.decided(url.description)
                 },
                 vips: { [unowned self] in agree(onVIPs: $0) },
+                ports: { [unowned self] in agree(onPorts: $0) },
                 drains: isFirst ? { [unowned self] in drains.registryOrders($0) } : { _ in }))
         sources.append(source)
         sourceStatus[index].etcd = source
@@ -32,6 +33,7 @@ extension Node {
             // From here on addresses are agreed on, not chosen here.
             vipRegistry = source
             control.agree(onVIPs: [:])
+            control.agree(onPorts: [:])
         }
         if let image = serveKept(index) {
             source.restore(services: image.services, instances: image.instances)
@@ -42,6 +44,11 @@ extension Node {
                 ["registry": source.name, "age_seconds": "\(age)"])
         }
         if isFirst { present(in: url) { source.start() } } else { source.start() }
+    }
+
+    private func agree(onPorts changes: [String: UInt16?]) {
+        control.agree(onPorts: changes)
+        vipRegistry?.want(ports: control.compiler.wantedPorts, reserved: control.compiler.reservedPorts)
     }
 
     private func agree(onVIPs changes: [String: IPAddress?]) {

@@ -102,7 +102,8 @@ final class Node {
         let compiler = control.compiler
         state?.save(
             compiler.assignedVIPs, weights: compiler.shares.inForce, ports: compiler.assignedPorts)
-        vipRegistry?.want(vips: control.compiler.wantedVIPs)
+        vipRegistry?.want(vips: compiler.wantedVIPs)
+        vipRegistry?.want(ports: compiler.wantedPorts, reserved: compiler.reservedPorts)
         if let dns { update(dns, serial: UInt32(truncatingIfNeeded: snapshot.generation)) }
     }
 

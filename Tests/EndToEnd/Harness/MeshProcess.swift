@@ -24,6 +24,7 @@ final class MeshProcess {
         var vipRange: String?
         var stateDirectory: String?
         var node = "node-1"
+        var publishAddress = "127.0.0.1"
         /// In place of the catalogue file.
         var registries: [String]?
         /// Listening sockets that the process is started with, as the service manager does it.
@@ -65,7 +66,7 @@ final class MeshProcess {
         var arguments =
             [
                 "run", "--http", "127.0.0.1:\(http)", "--admin", admin,
-                "--dns", "\(options.dnsAddress):\(dns)", "--publish-address", "127.0.0.1", "--vip-range",
+                "--dns", "\(options.dnsAddress):\(dns)", "--publish-address", options.publishAddress, "--vip-range",
                 options.vipRange ?? "127.\(vipOctet).0.0/16",
                 "--state-dir", options.stateDirectory ?? directory.path + "/state", "--node", options.node,
             ] + (options.registries ?? ["file:\(catalogue)"]).flatMap { ["--registry", $0] } + options.flags

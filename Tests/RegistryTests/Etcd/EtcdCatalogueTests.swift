@@ -154,6 +154,34 @@ private let routed = #"{"labels": {"aliyun.routing.port_80": "web.example"}}"#
         #expect(catalogue.drainOrders.count == 1)
     }
 
+    @Test func numbersOfPublishedPorts() {
+        var catalogue = empty()
+        for (key, value) in [
+            ("ports/services/web/80/tcp", "31000"), ("ports/services/web/53/udp/::1", "31000"),
+            ("ports/numbers/tcp/31000", "web/80/tcp"),
+        ] {
+            #expect(put(&catalogue, key, value) == [])
+        }
+        #expect(catalogue.problems.isEmpty)
+        let told = catalogue.ports.takeChanged().mapValues { $0?.port }
+        #expect(told == ["web/80/tcp": 31_000, "web/53/udp/::1": 31_000])
+        #expect(catalogue.ports.owners == [PublishedNumber(.tcp, 31_000)!: "web/80/tcp"])
+        for (key, value) in [
+            ("ports/services/web/80/tcp", "80"), ("ports/services/web/80/sctp", "31000"),
+            ("ports/services/web/x/tcp", "1"),
+            ("ports/services/we b/80/tcp", "31000"), ("ports/services/web/80/tcp/0::1", "31000"), ("ports/x", ""),
+            ("ports/numbers/tcp/80", "x"), ("ports/numbers/sctp/31000", "x"),
+        ] {
+            #expect(put(&catalogue, key, value) == [])
+        }
+        #expect(catalogue.problemCount == 8)
+        #expect(delete(&catalogue, "ports/services/web/80/tcp") == [])
+        #expect(delete(&catalogue, "ports/numbers/tcp/31000") == [])
+        let gone = catalogue.ports.takeChanged()
+        #expect(gone == ["web/80/tcp": nil])
+        #expect(catalogue.ports.owners.isEmpty)
+    }
+
     @Test func anOrderDoesNotConcernAnInstanceThatIsAnnouncedLater() {
         var catalogue = empty()
         _ = put(&catalogue, "instances/web/a", #"{"address":"10.0.0.1"}"#, 1)
@@ -171,7 +199,8 @@ private let routed = #"{"labels": {"aliyun.routing.port_80": "web.example"}}"#
         _ = put(&catalogue, "instances/web/a", #"{"address":"10.0.0.1"}"#)
         _ = put(&catalogue, "vips/services/web", "127.96.0.7")
         _ = catalogue.takeNews()
-        #expect(catalogue.takeChangedVIPs() == ["web"])
+        let told = catalogue.vips.takeChanged()
+        #expect(Array(told.keys) == ["web"])
         var reading = catalogue.successor()
         reading.add([pair("services/web", "{"), pair("instances/web/a", "]"), pair("instances/web/b", "]")])
         reading.add([pair("instances/web/c", #"{"address":"10.0.0.3"}"#)])
@@ -181,8 +210,9 @@ private let routed = #"{"labels": {"aliyun.routing.port_80": "web.example"}}"#
         #expect(next.allInstances.map(\.id).sorted() == ["a", "c"])
         #expect(next.problemCount == 3)
         #expect(next.takeNews().count == 3)
-        #expect(next.takeChangedVIPs() == ["web"])
-        #expect(next.vips.isEmpty)
+        let gone = next.vips.takeChanged()
+        #expect(gone == ["web": nil])
+        #expect(next.vips.values.isEmpty)
         var again = next.successor()
         again.add([pair("services/web", "{")])
         var last = again.finished()

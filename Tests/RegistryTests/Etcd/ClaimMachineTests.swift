@@ -10,7 +10,7 @@ private func address(_ text: String) throws -> IPAddress { try #require(IPAddres
 
 private func range(_ text: String) throws -> IPNetwork { try #require(IPNetwork(text)) }
 
-@Suite struct VIPClaimsTests {
+@Suite struct ClaimMachineTests {
     @Test func waitsLooksAndClaims() throws {
         var claims = VIPClaims(range: try range("127.96.0.0/28"))
         #expect(claims.want([], random: 7) == [])
@@ -130,13 +130,57 @@ private func range(_ text: String) throws -> IPNetwork { try #require(IPNetwork(
         for (service, address) in present { #expect(owners[address] == service) }
     }
 
+    @Test func portsAreOfTheirProtocolAndNeverOneThatIsAskedForByName() throws {
+        let first = try #require(PublishedNumber.candidate("shop/80/tcp", step: 0))
+        let second = try #require(PublishedNumber.candidate("shop/80/tcp", step: 1))
+        var claims = PortClaims()
+        let wants = [PortWant(service: "shop/80/tcp"), PortWant(service: "shop/80/udp", preferred: nil)]
+        _ = claims.want(wants, reserved: [first], random: 0)
+        guard case .claim(let list)? = claims.timer(present: [:], owners: [:], random: 0).first else {
+            return #expect(Bool(false), "no claim")
+        }
+        #expect(list.map(\.service) == ["shop/80/tcp", "shop/80/udp"])
+        #expect(list.map(\.address.transport) == [.tcp, .udp])
+        #expect(list[0].address == second)
+        #expect(PublishedNumber.candidate("shop/80/tcp", step: UInt64(PublishedNumber.range.count)) == nil)
+        #expect(PublishedNumber.candidate("shop", step: 0) == nil)
+    }
+
+    @Test func allNumbersTakenIsTheEnd() {
+        var claims = PortClaims()
+        _ = claims.want([PortWant(service: "shop/80/tcp")], random: 0)
+        let all = PublishedNumber.range.compactMap { PublishedNumber(.tcp, $0) }
+        let owners = Dictionary(uniqueKeysWithValues: all.map { ($0, "other/80/tcp") })
+        #expect(claims.timer(present: [:], owners: owners, random: 0) == [])
+    }
+
+    @Test func transactionsOfPorts() throws {
+        let schema = EtcdSchema(root: "/m/")
+        let number = try #require(PublishedNumber(.udp, 31_000))
+        let claims = [PortClaims.Claim(service: "dns/53/udp/::1", address: number, instead: nil)]
+        let body = try JSONValue.parse(EtcdRequest.claim(claims, schema.portPlace))
+        let puts = body["success"]?.items?.first?["request_txn"]?["success"]?.items ?? []
+        let keys = puts.compactMap { $0["request_put"]?["key"]?.text.flatMap(Base64.decode) }
+        #expect(
+            keys.map { String(decoding: $0, as: UTF8.self) } == [
+                "/m/ports/services/dns/53/udp/::1", "/m/ports/numbers/udp/31000",
+            ])
+        let text = """
+            {"responses":[{"response_txn":{"responses":[{"response_range":{"kvs":[{"key":\
+            "\(Base64.encode("/m/ports/services/dns/53/udp/::1"))","value":"\(Base64.encode("31007"))"}]}},\
+            {"response_range":{"kvs":[{"key":"\(Base64.encode("/m/ports/numbers/udp/31000"))","value":"YQ=="}]}}]}}]}
+            """
+        let outcomes = try EtcdAnswer.outcomes(JSONValue.parse(text), of: claims, schema.portPlace)
+        #expect(outcomes == [.lost(present: PublishedNumber(.udp, 31_007), owner: "a")])
+    }
+
     @Test func transactionsAndTheirAnswers() throws {
         let schema = EtcdSchema(root: "/m/")
         let claims = [
             VIPClaims.Claim(service: "a", address: try address("127.96.0.1"), instead: nil),
             VIPClaims.Claim(service: "b", address: try address("127.96.0.2"), instead: try address("127.96.0.3")),
         ]
-        let body = try JSONValue.parse(EtcdRequest.claim(claims, schema))
+        let body = try JSONValue.parse(EtcdRequest.claim(claims, schema.vipPlace))
         #expect(body["success"]?.items?.count == 2)
         // As etcd 3.4.23 answered, header shortened.
         let text = """
@@ -145,9 +189,9 @@ private func range(_ text: String) throws -> IPNetwork { try #require(IPNetwork(
             {"response_range":{"header":{"revision":"4"}}},{"response_range":{"header":{"revision":"4"},"kvs":[{"key":\
             "\(Base64.encode("/m/vips/addresses/127.96.0.2"))","create_revision":"4","value":"YQ=="}],"count":"1"}}]}}]}
             """
-        let outcomes = try EtcdAnswer.outcomes(JSONValue.parse(text), of: claims, schema)
+        let outcomes = try EtcdAnswer.outcomes(JSONValue.parse(text), of: claims, schema.vipPlace)
         #expect(outcomes == [.won, .lost(present: nil, owner: "a")])
-        #expect(throws: EtcdFailure.self) { try EtcdAnswer.outcomes(.object([]), of: claims, schema) }
+        #expect(throws: EtcdFailure.self) { try EtcdAnswer.outcomes(.object([]), of: claims, schema.vipPlace) }
     }
 }
 
