@@ -86,6 +86,11 @@ final class EtcdCluster {
         try member.start(cluster: peers.joined(separator: ","), authority)
     }
 
+    /// Removes what a member that does not run has on disk.
+    func wipe(_ member: Member) throws {
+        _ = try Tool.run(["/bin/rm", "-rf", "\(directory.path)/\(member.name)"], in: directory.path)
+    }
+
     func waitHealthy() throws {
         try eventually(within: 30, "etcd is healthy: \(members.map { $0.log.suffix(500) })") {
             try run(["endpoint", "health"]).status == 0
