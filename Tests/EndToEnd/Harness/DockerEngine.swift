@@ -21,9 +21,10 @@ final class DockerEngine {
     ///   - bridge: the engine's own address on its default network.
     ///   - port: where it listens on the namespace's loopback, too.
     ///   - authority: of clients that it takes there, and of its own pair `engine`; `nil`: it takes anybody, in clear.
+    ///   - flags: further ones of `dockerd`.
     init(
         in network: NetworkNamespace? = nil, bridge: String = "172.18.1.1/24", port: UInt16? = nil,
-        authority: CertificateAuthority? = nil
+        authority: CertificateAuthority? = nil, flags: String = ""
     ) throws {
         directory = try TemporaryDirectory()
         self.network = try network ?? NetworkNamespace("engine", in: directory)
@@ -34,6 +35,7 @@ final class DockerEngine {
             while :; do
                 dockerd --host unix://\(place)/docker.sock \(tcp) --data-root \(place)/data --exec-root \(place)/exec \
                     --pidfile \(place)/pid --bip \(bridge) --iptables=false --ip6tables=false --shutdown-timeout 1 \
+                    \(flags) \
                     >>\(place)/engine.log 2>&1
                 while [ -e \(place)/hold ]; do sleep 0.02; done
             done
