@@ -42,6 +42,8 @@ public final class HealthProber {
     public var age: (InstanceKey) -> UInt64? = { _ in nil }
     private let tlsEngine = TLSEngine()
     private var services: [String: [String: TrackedInstance]] = [:]
+    /// How often `update` was called.
+    private var updates: UInt64 = 0
     private var spread: FirstProbeSpread
     /// The queue for a free probe, by ticket: leaving it from the middle costs no search.
     private var queue: [UInt64: TrackedInstance] = [:]
@@ -81,32 +83,57 @@ public final class HealthProber {
     /// ones are forgotten. Where only the probe changed, an instance keeps its state until the new probe's first
     /// verdict, for which it does not wait out an initial delay that is over.
     public func update(_ entry: Catalogue.Entry) {
-        let before = services[entry.spec.name] ?? [:]
-        var after: [String: TrackedInstance] = [:]
-        after.reserveCapacity(entry.instances.count)
+        // In place: most of them are what they were.
+        var tracked = services.removeValue(forKey: entry.spec.name) ?? [:]
+        updates += 1
+        var present = 0
         for spec in entry.instances {
-            // What another node probes and tells needs no probe of this one.
-            let probe = spec.verdict == nil ? entry.spec.probe.flatMap { canMake($0, spec) ? $0 : nil } : nil
-            if let known = before[spec.id], known.isReached(as: spec) {
-                after[spec.id] = known
-                if known.probe != probe { change(known, to: probe) }
-                take(spec.verdict, known)
-            } else {
-                // Of two with one id the later counts.
-                if let twice = after[spec.id], twice !== before[spec.id] { end(twice) }
-                let instance = begin(spec, probe)
-                after[spec.id] = instance
-                take(spec.verdict, instance)
+            if tracked[spec.id]?.update != updates { present += 1 }
+            take(spec, entry.spec.probe, &tracked)
+        }
+        if tracked.count > present {
+            for (id, instance) in tracked where instance.update != updates {
+                end(instance)
+                tracked[id] = nil
             }
         }
-        for (id, instance) in before where after[id] !== instance { end(instance) }
-        services[entry.spec.name] = after.isEmpty ? nil : after
+        if !tracked.isEmpty { services[entry.spec.name] = tracked }
         startWaiting()
     }
 
     /// Nobody but the engine that runs an instance can run a command in it.
     private func canMake(_ probe: ProbeSpec, _ spec: InstanceSpec) -> Bool {
         if case .command = probe.kind { commands.canRun(spec.key) } else { true }
+    }
+
+    /// The same where nothing but this instance of the service has changed.
+    public func update(_ entry: Catalogue.Entry, instance id: String) {
+        var tracked = services.removeValue(forKey: entry.spec.name) ?? [:]
+        if let spec = entry.instance(id) {
+            take(spec, entry.spec.probe, &tracked)
+        } else if let gone = tracked.removeValue(forKey: id) {
+            end(gone)
+        }
+        if !tracked.isEmpty { services[entry.spec.name] = tracked }
+        startWaiting()
+    }
+
+    private func take(_ spec: InstanceSpec, _ probe: ProbeSpec?, _ tracked: inout [String: TrackedInstance]) {
+        // What another node probes and tells needs no probe of this one.
+        let probe = spec.verdict == nil ? probe.flatMap { canMake($0, spec) ? $0 : nil } : nil
+        let known = tracked[spec.id]
+        if let known, known.isReached(as: spec) {
+            known.update = updates
+            if known.probe != probe { change(known, to: probe) }
+            take(spec.verdict, known)
+        } else {
+            // Of two with one id the later counts.
+            if let known { end(known) }
+            let instance = begin(spec, probe)
+            instance.update = updates
+            tracked[spec.id] = instance
+            take(spec.verdict, instance)
+        }
     }
 
     public func remove(service: String) {
@@ -172,6 +199,11 @@ public final class HealthProber {
 
     /// `starting` for an instance that is not known.
     public func state(_ key: InstanceKey) -> InstanceState { find(key)?.health.state ?? .starting }
+
+    /// How many instances of a service are in each state.
+    public func counts(service: String) -> [InstanceState: Int] {
+        (services[service] ?? [:]).values.reduce(into: [:]) { $0[$1.health.state, default: 0] += 1 }
+    }
 
     /// For `status` and `explain`: the state, why it is bad, and how long ago the last probe had its verdict.
     public func status(

@@ -17,6 +17,8 @@ final class TrackedInstance: Handler {
     /// Its place in the queue for a free probe; `nil` while not queued.
     var ticket: UInt64?
     var lastVerdictAt: UInt64?
+    /// The last update of its service that named it.
+    var update: UInt64 = 0
     /// An instance that waits for no deadline takes no place in the loop's table.
     private var isAttached = false
     private unowned let prober: HealthProber

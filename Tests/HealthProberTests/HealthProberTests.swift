@@ -340,6 +340,36 @@ private let web = InstanceKey(service: "web", id: "a")
         #expect(openConnections(to: stalled.address) == 0)
     }
 
+    /// Instances that come, move and go one by one lead where whole entries lead, while probes are under way.
+    @Test func oneInstanceAtATime() throws {
+        let stalled = try ScriptedServer { connection, _ in connection.waitForClose() }
+        let other = try server(statuses: [200])
+        let bench = try Bench(inFlightLimit: 4)
+        var present: [String: SocketAddress] = [:]
+        let editor = Editor(bench.loop, turns: 1000) { turn in
+            let id = "i\(turn * 7 % 5)"
+            let before = bench.prober.status(InstanceKey(service: "web", id: id))
+            switch turn % 3 {
+            case 0: present[id] = nil
+            case 1: present[id] = stalled.address
+            default: present[id] = other.address
+            }
+            let entry = entry(turn % 50 < 25 ? http() : nil, present.map { ($0.key, $0.value) })
+            // Another probe concerns all of them.
+            if turn % 25 == 0 { bench.prober.update(entry) } else { bench.prober.update(entry, instance: id) }
+            #expect(bench.prober.counters.instances == present.count)
+            #expect(bench.prober.counts(service: "web").values.reduce(0, +) == present.count)
+            if present[id] == nil {
+                #expect(bench.prober.status(InstanceKey(service: "web", id: id)).state == .starting)
+            } else if before.state == .starting, entry.spec.probe == nil {
+                #expect(bench.prober.state(InstanceKey(service: "web", id: id)) == .healthy)
+            }
+            if turn == 999 { bench.prober.remove(service: "web") }
+        }
+        try bench.run()
+        #expect(editor.turn == 1000)
+    }
+
     /// Thousands of edits while probes are under way: handlers, descriptors and counts stay those of the last edit.
     @Test func editsLeaveNothingBehind() throws {
         let server = try ScriptedServer { connection, _ in connection.waitForClose() }

@@ -54,6 +54,39 @@ import Testing
         #expect(drained() == [])
     }
 
+    /// One event after the other leads where each source's last word leads, and names what it changed.
+    @Test(arguments: 0..<30)
+    func stepsLeadWhereResetsLead(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        let names = ["file", "etcd"]
+        var catalogue = Catalogue(sources: names)
+        for revision in 1...UInt64(100) {
+            let service = "s\(random.below(3))"
+            let known = instance(service, "i\(random.below(5))", "10.0.0.\(random.below(3))")
+            let change: SourceEvent.Change
+            switch random.below(8) {
+            case 0: change = .upsertService(ServiceSpec(name: service, weight: random.below(3)))
+            case 1: change = .removeService(name: service)
+            case 2...4: change = .removeInstance(known.key)
+            default: change = .upsertInstance(known)
+            }
+            let before = catalogue.entries
+            let touched = catalogue.apply(event(random.element(of: names), revision, change))
+            let different = Set(before.keys).union(catalogue.entries.keys)
+                .filter { before[$0] != catalogue.entries[$0] }
+            #expect(touched == different, "seed \(seed), revision \(revision)")
+        }
+        var fresh = Catalogue(sources: names)
+        for name in names {
+            let content = catalogue.content(of: name)
+            _ = fresh.apply(
+                event(
+                    name, 1,
+                    .reset(services: content?.sortedServices ?? [], instances: content?.sortedInstances ?? [])))
+        }
+        #expect(fresh.entries == catalogue.entries)
+    }
+
     @Test func staleAndRepeatedEventsChangeNothing() {
         var catalogue = Catalogue(sources: ["file"])
         #expect(catalogue.apply(event("file", 5, .upsertService(ServiceSpec(name: "web", weight: 5)))) == ["web"])

@@ -64,7 +64,10 @@ private struct Meaning: Equatable {
     func equalsACompilationFromScratch(seed: Int) {
         var random = SeededRandom(seed: UInt64(seed))
         var mesh = MeshFixture()
+        var zone: [String: ZoneEntry] = [:]
         for step in 0..<120 {
+            let listeners = mesh.snapshot.listeners
+            let since = mesh.snapshot.listenersGeneration
             for _ in 0...random.below(3) {
                 switch random.below(6) {
                 case 0, 1: mesh.apply(.upsertService(randomSpec(&random)))
@@ -77,6 +80,14 @@ private struct Meaning: Equatable {
                 }
             }
             let snapshot = mesh.compile()
+            switch mesh.compiler.zoneChange {
+            case .nothing: break
+            case .addresses(let entries): for entry in entries { zone[entry.name] = entry }
+            case .all: zone = Dictionary(uniqueKeysWithValues: mesh.compiler.zone.map { ($0.name, $0) })
+            }
+            #expect(zone.values.sorted { $0.name < $1.name } == mesh.compiler.zone)
+            #expect(snapshot.listenersGeneration >= since)
+            if snapshot.listeners != listeners { #expect(snapshot.listenersGeneration == snapshot.generation) }
             let (fresh, compiler) = mesh.compiledFromScratch()
             #expect(Meaning(snapshot, mesh.compiler) == Meaning(fresh, compiler), "seed \(seed), step \(step)")
             #expect(Set(mesh.compiler.problems) == Set(compiler.problems))

@@ -137,7 +137,7 @@ import Testing
             mesh.compile()
         }
         #expect(mesh.endpoints("web")[0].id < 1_100)
-        #expect(mesh.snapshot.incarnations.capacity < 1_300)
+        #expect(mesh.snapshot.incarnations.capacity == 4_096, "one page")
     }
 
     @Test func aPortThatGoesTakesItsPoolAlong() {

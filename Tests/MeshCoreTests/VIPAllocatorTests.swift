@@ -21,6 +21,16 @@ import Testing
         }
     }
 
+    /// About one name in thirteen meets another's address and gets the next; no two services share one.
+    @Test func tenThousandServices() throws {
+        var allocator = VIPAllocator(range: try #require(IPNetwork("127.96.0.0/16")))
+        let names = (0..<10_000).map { "service-\($0)" }
+        let addresses = Set(names.compactMap { allocator.assign($0) })
+        #expect(addresses.count == names.count)
+        let moved = names.count { allocator.assigned[$0] != allocator.candidate($0, step: 0) }
+        #expect(moved < 1_000)
+    }
+
     @Test func firstAndLastOfTheRangeStayFree() {
         var vips = VIPAllocator(range: IPNetwork("127.96.0.0/28")!)
         #expect(vips.capacity == 14)

@@ -10,6 +10,22 @@ public struct Catalogue {
     public struct Entry: Equatable, Sendable {
         public let spec: ServiceSpec
         public let instances: [InstanceSpec]
+
+        public func instance(_ id: String) -> InstanceSpec? {
+            let place = place(of: id)
+            return place < instances.count && instances[place].id == id ? instances[place] : nil
+        }
+
+        /// Where the id stands, or would stand.
+        fileprivate func place(of id: String) -> Int {
+            var low = 0
+            var high = instances.count
+            while low < high {
+                let middle = (low + high) / 2
+                if instances[middle].id < id { low = middle + 1 } else { high = middle }
+            }
+            return low
+        }
     }
 
     private struct SourceState {
@@ -31,7 +47,14 @@ public struct Catalogue {
         public func instance(_ key: InstanceKey) -> InstanceSpec? { instances[key.service]?[key.id] }
 
         /// By service and id.
-        public var sortedInstances: [InstanceSpec] { instances.values.flatMap(\.values).sorted { $0.key < $1.key } }
+        public var sortedInstances: [InstanceSpec] { Array(instancesByService.joined()) }
+
+        /// The same, service by service.
+        public var instancesByService: some Sequence<[InstanceSpec]> {
+            instances.sorted { $0.key < $1.key }.lazy.map { $0.value.values.sorted { $0.id < $1.id } }
+        }
+
+        public var instanceCount: Int { instances.values.reduce(0) { $0 + $1.count } }
     }
 
     private let order: [String]
@@ -136,11 +159,11 @@ public struct Catalogue {
         guard let entry = entries[key.service] else { return false }
         var merged = told(key)
         if drained[key.service]?.contains(key.id) == true { merged?.isDraining = true }
-        let place = Self.place(of: key.id, in: entry.instances)
-        let isThere = place < entry.instances.count && entry.instances[place].id == key.id
-        guard merged != (isThere ? entry.instances[place] : nil) else { return false }
+        let before = entry.instance(key.id)
+        guard merged != before else { return false }
+        let place = entry.place(of: key.id)
         var instances = entry.instances
-        instances.replaceSubrange(place..<(isThere ? place + 1 : place), with: merged.map { [$0] } ?? [])
+        instances.replaceSubrange(place..<(before == nil ? place : place + 1), with: merged.map { [$0] } ?? [])
         entries[key.service] = Entry(spec: entry.spec, instances: instances)
         return true
     }
@@ -159,17 +182,6 @@ public struct Catalogue {
             if result == nil { result = spec }
         }
         return result
-    }
-
-    /// Where the id stands, or would stand, in instances sorted by id.
-    private static func place(of id: String, in instances: [InstanceSpec]) -> Int {
-        var low = 0
-        var high = instances.count
-        while low < high {
-            let middle = (low + high) / 2
-            if instances[middle].id < id { low = middle + 1 } else { high = middle }
-        }
-        return low
     }
 
     /// Merges one service anew; `false` where that changed nothing.

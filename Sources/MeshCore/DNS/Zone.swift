@@ -94,7 +94,7 @@ public final class Zone: Sendable {
         self.places = PagedTable(places, fill: Place())
         self.addresses = PagedTable(addresses, fill: .anyV4)
         end = addresses.count
-        endLimit = end * 2 + 1024
+        endLimit = end * 2 + 256
         isMerged = draft.isMerged
         self.serial = serial
         rejectedNames = draft.rejected

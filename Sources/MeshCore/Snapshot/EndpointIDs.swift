@@ -35,13 +35,21 @@ struct RestingIDs {
 /// Gives endpoints small ids for workers' tables. Ids rest, so that what is still in flight on an old endpoint is not
 /// counted to a new one.
 struct EndpointIDs {
-    private struct Record {
+    /// One container port of one instance.
+    struct Slot {
+        let instance: String
         let id: Int32
         let incarnation: UInt32
         let address: SocketAddress
     }
 
-    private var records: [EndpointKey: Record] = [:]
+    private struct Place: Hashable {
+        let service: String
+        let containerPort: UInt16
+    }
+
+    /// In the order of the instances' ids: a table of all instances would be a walk through memory for each change.
+    private var slots: [Place: [Slot]] = [:]
     private var owners: [Int32: EndpointKey] = [:]
     private var ids = RestingIDs()
     private var nextIncarnation: UInt32 = 1
@@ -51,31 +59,61 @@ struct EndpointIDs {
     func owner(_ id: Int32) -> EndpointKey? { owners[id] }
 
     func name(_ key: EndpointKey) -> EndpointName? {
-        records[key].map { EndpointName(id: $0.id, incarnation: $0.incarnation) }
-    }
-
-    mutating func endpoint(
-        _ key: EndpointKey, _ address: SocketAddress, weight: Int, session: UInt64 = 0,
-        speaks: InstanceProtocol = .http1
-    ) -> Endpoint {
-        var record = records[key]
-        if record?.address != address {
-            release(key)
-            record = Record(id: ids.take(), incarnation: nextIncarnation, address: address)
-            nextIncarnation &+= 1
-            records[key] = record
-            owners[record!.id] = key
-            changes[Int(record!.id)] = record!.incarnation
+        let place = Place(service: key.instance.service, containerPort: key.containerPort)
+        guard let list = slots[place] else { return nil }
+        var low = 0
+        var high = list.count
+        while low < high {
+            let middle = (low + high) / 2
+            if list[middle].instance < key.instance.id { low = middle + 1 } else { high = middle }
         }
-        return Endpoint(
-            id: record!.id, incarnation: record!.incarnation, weight: Int32(clamping: weight), session: session,
-            address: address, speaks: speaks)
+        guard low < list.count, list[low].instance == key.instance.id else { return nil }
+        return EndpointName(id: list[low].id, incarnation: list[low].incarnation)
     }
 
-    mutating func release(_ key: EndpointKey) {
-        guard let record = records.removeValue(forKey: key) else { return }
-        owners[record.id] = nil
-        changes[Int(record.id)] = 0
-        ids.giveBack(record.id)
+    /// A slot for each of these instances, which are all that the service has, in the order of their ids. One that is
+    /// reached where it was keeps its slot.
+    mutating func assign(_ service: String, _ port: UInt16, _ instances: [InstanceSpec]) -> [Slot] {
+        let place = Place(service: service, containerPort: port)
+        var before = (slots.removeValue(forKey: place) ?? [])[...]
+        var after: [Slot] = []
+        after.reserveCapacity(instances.count)
+        for instance in instances {
+            while let first = before.first, first.instance < instance.id {
+                release(first)
+                before = before.dropFirst()
+            }
+            let address = instance.socketAddress(containerPort: port)
+            var known = before.first
+            if known?.instance == instance.id { before = before.dropFirst() } else { known = nil }
+            if let known, known.address == address {
+                after.append(known)
+            } else {
+                if let known { release(known) }
+                after.append(make(EndpointKey(instance: instance.key, containerPort: port), address))
+            }
+        }
+        before.forEach { release($0) }
+        slots[place] = after
+        return after
+    }
+
+    private mutating func make(_ key: EndpointKey, _ address: SocketAddress) -> Slot {
+        let slot = Slot(instance: key.instance.id, id: ids.take(), incarnation: nextIncarnation, address: address)
+        nextIncarnation &+= 1
+        owners[slot.id] = key
+        changes[Int(slot.id)] = slot.incarnation
+        return slot
+    }
+
+    /// Takes back all slots of one of the service's ports.
+    mutating func release(_ service: String, _ port: UInt16) {
+        slots.removeValue(forKey: Place(service: service, containerPort: port))?.forEach { release($0) }
+    }
+
+    private mutating func release(_ slot: Slot) {
+        owners[slot.id] = nil
+        changes[Int(slot.id)] = 0
+        ids.giveBack(slot.id)
     }
 }

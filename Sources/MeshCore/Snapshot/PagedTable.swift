@@ -2,7 +2,13 @@
 ///
 /// Read on the path of a request: two loads, no reference counting.
 public final class PagedTable<Element: BitwiseCopyable & Sendable>: Sendable {
-    static var pageSize: Int { 128 }
+    /// Indices of one page: as many as fit into 16 KiB, a power of two. Small pages are cheap to copy, but a table of
+    /// many pages is not.
+    static var pageSize: Int { 1 << pageShift }
+    private static var pageShift: Int {
+        let fitting = max(16_384 / max(MemoryLayout<Element>.stride, 1), 1)
+        return Int.bitWidth - 1 - fitting.leadingZeroBitCount
+    }
 
     private final class Page: Sendable {
         nonisolated(unsafe) let base: UnsafeMutablePointer<Element>
@@ -20,6 +26,8 @@ public final class PagedTable<Element: BitwiseCopyable & Sendable>: Sendable {
     private let pages: [Page]
     private nonisolated(unsafe) let bases: UnsafeMutablePointer<UnsafeMutablePointer<Element>>
     private let fill: Element
+    private let shift: Int
+    private let mask: Int
     /// Indices below this may be read.
     public let capacity: Int
 
@@ -41,6 +49,8 @@ public final class PagedTable<Element: BitwiseCopyable & Sendable>: Sendable {
     private init(_ pages: [Page], _ fill: Element) {
         self.pages = pages
         self.fill = fill
+        shift = Self.pageShift
+        mask = Self.pageSize - 1
         capacity = pages.count * Self.pageSize
         bases = .allocate(capacity: max(pages.count, 1))
         for (index, page) in pages.enumerated() { (bases + index).initialize(to: page.base) }
@@ -51,7 +61,7 @@ public final class PagedTable<Element: BitwiseCopyable & Sendable>: Sendable {
     /// The value at `index`; `fill` beyond the capacity.
     public subscript(index: Int) -> Element {
         guard index >= 0, index < capacity else { return fill }
-        return bases[index >> 7][index & 127]
+        return bases[index >> shift][index & mask]
     }
 
     /// A table with these values in place of the old ones.
@@ -60,13 +70,13 @@ public final class PagedTable<Element: BitwiseCopyable & Sendable>: Sendable {
         var pages = pages
         var fresh: Set<Int> = []
         for (index, value) in changes {
-            let number = index >> 7
+            let number = index >> shift
             while pages.count <= number {
                 fresh.insert(pages.count)
                 pages.append(Page(fill))
             }
             if fresh.insert(number).inserted { pages[number] = Page(copying: pages[number]) }
-            pages[number].base[index & 127] = value
+            pages[number].base[index & mask] = value
         }
         return PagedTable(pages, fill)
     }

@@ -57,13 +57,13 @@ public struct SnapshotCompiler {
     private var poolIDs = RestingIDs()
     public private(set) var records: [String: Record] = [:]
     /// Every name and what it resolves to, by name.
-    public private(set) var zone: [ZoneEntry] = []
+    public internal(set) var zone: [ZoneEntry] = []
     /// What the last compilation changed in `zone`.
-    public private(set) var zoneChange = ZoneChange.nothing
+    public internal(set) var zoneChange = ZoneChange.nothing
     /// What could not be had: VIPs, ports, names. One sentence each.
     public private(set) var problems: [String] = []
     private var vipProblems: [String: String] = [:]
-    private var nameProblems: [String] = []
+    var nameProblems: [String] = []
     private var routeProblems: [String] = []
     /// The shares of routes that services have in common.
     public private(set) var shares = ShareWeights()
@@ -189,14 +189,14 @@ public struct SnapshotCompiler {
         let hostPorts = Set(spec.publishedPorts.filter { $0.mode == .host }.map(\.containerPort))
         for port in hostPorts where hostPools[port] == nil { hostPools[port] = poolIDs.take() }
         for port in hostPools.keys where !hostPorts.contains(port) { release(&hostPools, port, &dirt) }
-        releaseGone(before?.entry, entry, ports)
-        let members = members(entry, dirt.now, state)
+        releasePorts(before?.entry.spec, but: ports)
+        let isHealthy = entry.instances.map { state($0.key) == .healthy }
+        let members = members(entry, dirt.now, isHealthy)
         for (port, pool) in pools { fill(pool, port, entry, members, &dirt) }
         let own = hostPools.isEmpty ? [] : ownMembers(entry, members)
         for (port, pool) in hostPools { fill(pool, port, entry, own, &dirt) }
         if !hostPools.isEmpty, before.map({ isHere($0.entry) }) != isHere(entry) { dirt.listeners = true }
-        let healthy = entry.instances.filter { state($0.key) == .healthy && !$0.isDraining }
-        let tasks = Array(Set(healthy.map(\.address))).sorted()
+        let tasks = Self.tasks(entry, isHealthy)
         records[spec.name] = Record(entry: entry, vip: vip, pools: pools, hostPools: hostPools, tasks: tasks)
         if before?.entry.spec != spec || before?.vip != vip {
             (dirt.hosts, dirt.listeners, dirt.zone) = (true, true, true)
@@ -209,11 +209,14 @@ public struct SnapshotCompiler {
 
     private mutating func assignVIP(_ spec: ServiceSpec) -> IPAddress? {
         let vip = vips.assign(spec.name, demanded: spec.vip)
-        let cause = spec.vip.map { "\($0) is another service's" } ?? "the range \(options.vipRange) is used up"
         // One that the nodes are about to agree on is no problem yet.
-        let isFine = vip != nil || (vips.isAgreeing && spec.vip == nil)
-        vipProblems[spec.name] = isFine ? nil : "service \(spec.name): no virtual IP: \(cause)"
-        return vip
+        guard vip == nil, !vips.isAgreeing || spec.vip != nil else {
+            vipProblems[spec.name] = nil
+            return vip
+        }
+        let cause = spec.vip.map { "\($0) is another service's" } ?? "the range \(options.vipRange) is used up"
+        vipProblems[spec.name] = "service \(spec.name): no virtual IP: \(cause)"
+        return nil
     }
 
     private mutating func evict(_ name: String, _ dirt: inout Dirt) {
@@ -241,7 +244,7 @@ public struct SnapshotCompiler {
         for port in record.pools.keys { release(&pools, port, &dirt) }
         var hostPools = record.hostPools
         for port in record.hostPools.keys { release(&hostPools, port, &dirt) }
-        releaseGone(record.entry, nil, [])
+        releasePorts(record.entry.spec, but: [])
         (dirt.hosts, dirt.listeners, dirt.zone) = (true, true, true)
     }
 
@@ -274,27 +277,17 @@ public struct SnapshotCompiler {
         storage[page][place] = memory
     }
 
-    /// Gives up the endpoints that are no more. Instances are in the order of their ids.
-    private mutating func releaseGone(_ before: Catalogue.Entry?, _ after: Catalogue.Entry?, _ ports: Set<UInt16>) {
+    /// Gives up the endpoints of ports that the service no longer has; those of instances go where pools are filled.
+    private mutating func releasePorts(_ before: ServiceSpec?, but ports: Set<UInt16>) {
         guard let before else { return }
-        let portsBefore = Self.ports(before.spec)
-        let gonePorts = portsBefore.subtracting(ports)
-        var rest = (after?.instances ?? [])[...]
-        for instance in before.instances {
-            while let next = rest.first, next.id < instance.id { rest = rest.dropFirst() }
-            let isAlive = rest.first?.id == instance.id
-            for port in isAlive ? gonePorts : portsBefore {
-                endpointIDs.release(EndpointKey(instance: instance.key, containerPort: port))
-            }
-        }
+        for port in Self.ports(before).subtracting(ports) { endpointIDs.release(before.name, port) }
     }
 
     /// What each instance of the service is to its pools now.
     private mutating func members(
-        _ entry: Catalogue.Entry, _ now: UInt64, _ state: (InstanceKey) -> InstanceState
+        _ entry: Catalogue.Entry, _ now: UInt64, _ isHealthy: [Bool]
     ) -> [Member] {
         let spec = entry.spec
-        let isHealthy = entry.instances.map { state($0.key) == .healthy }
         let isOpen = zip(entry.instances, isHealthy).map { $1 && !$0.isDraining && $0.weight > 0 }
         var weights = entry.instances.map { spec.policy == .roundRobin ? 1 : $0.weight }
         slowStarts.update(entry, isOpen, now)
@@ -332,19 +325,23 @@ public struct SnapshotCompiler {
         _ pool: Int32, _ port: UInt16, _ entry: Catalogue.Entry, _ members: [Member], _ dirt: inout Dirt
     ) {
         var list: [Endpoint] = []
-        for (instance, member) in zip(entry.instances, members) {
-            let endpoint = endpointIDs.endpoint(
-                EndpointKey(instance: instance.key, containerPort: port), instance.socketAddress(containerPort: port),
-                weight: member.weight, session: entry.spec.isSticky ? options.sessionKey.instance(instance.key) : 0,
-                speaks: entry.spec.instanceProtocol)
-            if member.weight > 0 { list.append(endpoint) }
-            if instance.isDraining {
-                draining.insert(endpoint.id)
+        list.reserveCapacity(members.count)
+        let slots = endpointIDs.assign(entry.spec.name, port, entry.instances)
+        for (index, slot) in slots.enumerated() {
+            let member = members[index]
+            if entry.instances[index].isDraining {
+                draining.insert(slot.id)
             } else if !draining.isEmpty {
-                draining.remove(endpoint.id)
+                draining.remove(slot.id)
             }
-            let keeper = member.isHealthy ? endpoint.incarnation : 0
-            if last.flowKeepers[Int(endpoint.id)] != keeper { dirt.flowKeepers[Int(endpoint.id)] = keeper }
+            let keeper = member.isHealthy ? slot.incarnation : 0
+            if last.flowKeepers[Int(slot.id)] != keeper { dirt.flowKeepers[Int(slot.id)] = keeper }
+            guard member.weight > 0 else { continue }
+            let session = entry.spec.isSticky ? options.sessionKey.instance(entry.instances[index].key) : 0
+            list.append(
+                Endpoint(
+                    id: slot.id, incarnation: slot.incarnation, weight: Int32(clamping: member.weight),
+                    session: session, address: slot.address, speaks: entry.spec.instanceProtocol))
         }
         let content = PoolContent(
             list: list.map { EndpointID(id: $0.id, incarnation: $0.incarnation, weight: $0.weight) },
@@ -441,59 +438,5 @@ extension SnapshotCompiler {
             }
         }
         return groups.values.filter { $0.count > 1 }
-    }
-
-    /// Service names first, so that no alias takes one away; of two equal aliases the first service's stands.
-    private mutating func compileZone() {
-        var entries: [String: [IPAddress]] = [:]
-        nameProblems = []
-        let sorted = records.sorted { $0.key < $1.key }
-        for (name, record) in sorted {
-            let tasks = Self.tasksName(name)
-            guard entries[tasks] == nil else {
-                nameProblems.append("service \(name): its name is already another service's name")
-                continue
-            }
-            if let vip = record.vip { entries[name.lowercased()] = [vip] }
-            entries[tasks] = record.tasks
-        }
-        for (name, record) in sorted {
-            guard let vip = record.vip else { continue }
-            for alias in record.entry.spec.aliases {
-                if let present = entries[alias], present != [vip] {
-                    nameProblems.append("service \(name): alias \(alias) is already another service's name")
-                } else {
-                    entries[alias] = [vip]
-                }
-            }
-        }
-        zone = entries.map { ZoneEntry(name: $0.key, addresses: $0.value) }.sorted { $0.name < $1.name }
-        zoneChange = .all
-    }
-
-    private static func tasksName(_ service: String) -> String { "tasks.\(service.lowercased())" }
-
-    /// Puts the healthy instances of these services in place of what the zone said of them.
-    private mutating func patchZone(_ services: [String]) {
-        // Of two services whose names differ in case only, the first has the name.
-        guard services.isEmpty || nameProblems.isEmpty else { return compileZone() }
-        var changed: [ZoneEntry] = []
-        for service in services {
-            let name = Self.tasksName(service)
-            guard let record = records[service], let index = Self.index(of: name, in: zone) else { continue }
-            zone[index] = ZoneEntry(name: name, addresses: record.tasks)
-            changed.append(zone[index])
-        }
-        zoneChange = changed.isEmpty ? .nothing : .addresses(changed)
-    }
-
-    private static func index(of name: String, in zone: [ZoneEntry]) -> Int? {
-        var low = 0
-        var high = zone.count
-        while low < high {
-            let middle = (low + high) / 2
-            if zone[middle].name < name { low = middle + 1 } else { high = middle }
-        }
-        return low < zone.count && zone[low].name == name ? low : nil
     }
 }

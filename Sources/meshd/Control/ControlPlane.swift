@@ -6,8 +6,9 @@ import Reactor
 /// The one truth of a node, on the control loop: registry events, probe verdicts and dial failures come in, snapshots
 /// go out to the workers.
 final class ControlPlane: Handler {
-    /// Compilations are at least this far apart; events within it are compiled together.
-    private static let quietNanoseconds: UInt64 = 5_000_000
+    /// Compilations are at least this far apart; events within it are compiled together. So are those that come while
+    /// a compilation of many takes longer: the loop has other things to do at least half of the time.
+    private static let quietNanoseconds: UInt64 = 25_000_000
     /// First and longest pause before listening is tried again.
     private static let listenerRetryNanoseconds: (UInt64, UInt64) = (50_000_000, 5_000_000_000)
 
@@ -102,7 +103,15 @@ final class ControlPlane: Handler {
         // Before probes begin, which may need what this brings.
         self.touched(touched)
         for name in touched {
-            if let entry = catalogue.entries[name] { prober.update(entry) } else { prober.remove(service: name) }
+            guard let entry = catalogue.entries[name] else {
+                prober.remove(service: name)
+                continue
+            }
+            switch event.change {
+            case .upsertInstance(let instance): prober.update(entry, instance: instance.id)
+            case .removeInstance(let key): prober.update(entry, instance: key.id)
+            default: prober.update(entry)
+            }
         }
         markDirty(touched)
     }
@@ -168,7 +177,7 @@ final class ControlPlane: Handler {
         dirtied(services)
         dirty.formUnion(services)
         guard !dirty.isEmpty, snapshot.generation > 0 else { return }
-        let earliest = lastCompile &+ Self.quietNanoseconds
+        let earliest = lastCompile &+ max(Self.quietNanoseconds, 2 * compileNanoseconds)
         if earliest <= loop.nowNanoseconds { loop.requeue(self) } else { loop.setDeadline(self, at: earliest) }
     }
 

@@ -1,4 +1,5 @@
 import NetAddress
+import TestSupport
 import Testing
 
 @testable import MeshCore
@@ -25,6 +26,45 @@ private func isFound(_ lookup: Zone.Lookup) -> Bool {
         ZoneEntry(name: "a.b.local", addresses: [vip]),
         ZoneEntry(name: "shopping.company.com", addresses: [vip]),
     ])
+
+    /// However addresses come and go, a zone that was changed is the zone made of what it holds now.
+    @Test(arguments: 0..<30)
+    func aChangedZoneIsOneMadeAnew(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        func entry(_ index: Int) -> ZoneEntry {
+            let list = (0..<random.below(40)).map { _ in
+                random.once(in: 3)
+                    ? IPAddress(high: 1, low: UInt64(random.below(50))) : IPAddress(v4: UInt32(random.below(50)))
+            }
+            return ZoneEntry(name: "s\(index).x.local", addresses: list)
+        }
+        var entries = (0..<20).map { entry($0) }
+        var changed = Zone(entries)
+        var anew = 0
+        for serial in 2..<UInt32(200) {
+            let before = changed
+            let shown = entries.map { before.addresses(of: $0.name) }
+            let changes = (0..<random.below(4)).map { _ in entry(random.below(20)) }
+            let names = entries.map(\.name)
+            for change in changes { entries[Int(change.name.dropFirst().prefix { $0 != "." })!] = change }
+            let whole = Zone(entries, serial: serial)
+            if let next = changed.replacing(changes, serial: serial) { changed = next } else { anew += 1 }
+            if changed === before { changed = whole }
+            for name in names { #expect(changed.addresses(of: name) == whole.addresses(of: name)) }
+            #expect(names.map { before.addresses(of: $0) } == shown, "the zone before is what it was")
+            #expect(changed.serial == serial && changed.count == whole.count)
+        }
+        #expect((1...100).contains(anew), "what is left behind is given up now and then")
+    }
+
+    @Test func aChangeOfNamesTakesANewZone() {
+        #expect(zone.replacing([ZoneEntry(name: "new.local", addresses: [vip])], serial: 2) == nil)
+        let merged = Zone([ZoneEntry(name: "web", addresses: [vip]), ZoneEntry(name: "WEB.", addresses: [vip6])])
+        #expect(merged.addresses(of: "web") == [vip, vip6])
+        #expect(merged.replacing([ZoneEntry(name: "web", addresses: [])], serial: 2) == nil)
+        let rejecting = Zone([ZoneEntry(name: "a..b", addresses: [vip])])
+        #expect(rejecting.replacing([ZoneEntry(name: "a..b", addresses: [])], serial: 2)?.rejectedNames == ["a..b"])
+    }
 
     @Test func findsNamesWhateverTheirCase() {
         guard case .found(let record, let apex) = look(zone, "RestServer", "LOCAL") else {
