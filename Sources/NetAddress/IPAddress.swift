@@ -45,38 +45,38 @@ public struct IPAddress: Hashable, Sendable, BitwiseCopyable, Comparable {
 extension IPAddress: CustomStringConvertible {
     /// Reads `192.0.2.1` or an RFC 4291 section 2.2 text form; `nil` for anything else (no zone, no brackets).
     public init?(_ text: some StringProtocol) {
-        if text.utf8.contains(UInt8(ascii: ":")) {
-            guard let parsed = Self.parseV6(text) else { return nil }
-            self = parsed
-        } else {
-            guard let bits = Self.parseV4(text) else { return nil }
-            self.init(v4: bits)
-        }
+        var text = String(text)
+        guard let parsed = text.withUTF8({ Self.parse($0) }) else { return nil }
+        self = parsed
     }
 
-    private static func parseV4(_ text: some StringProtocol) -> UInt32? {
+    private static func parse(_ text: UnsafeBufferPointer<UInt8>) -> IPAddress? {
+        text.contains(UInt8(ascii: ":")) ? parseV6(Array(text)) : parseV4(text).map { IPAddress(v4: $0) }
+    }
+
+    /// Four numbers of one to three digits, none above 255 or with a leading zero.
+    private static func parseV4(_ text: UnsafeBufferPointer<UInt8>) -> UInt32? {
         var bits: UInt32 = 0
-        var octets = 0
-        for part in text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false) {
-            guard octets < 4, (1...3).contains(part.count), let octet = decimal(part), octet <= 255 else { return nil }
-            guard part.count == 1 || part.first != UInt8(ascii: "0") else { return nil }
-            bits = bits << 8 | octet
-            octets += 1
+        var dots = 0
+        var octet: UInt32 = 0
+        var digits = 0
+        for byte in text {
+            if byte == UInt8(ascii: ".") {
+                guard digits > 0, dots < 3 else { return nil }
+                bits = bits << 8 | octet
+                (dots, octet, digits) = (dots + 1, 0, 0)
+            } else {
+                guard (0x30...0x39).contains(byte), digits < 3, digits == 0 || octet > 0 else { return nil }
+                octet = octet * 10 + UInt32(byte - 0x30)
+                digits += 1
+                guard octet <= 255 else { return nil }
+            }
         }
-        return octets == 4 ? bits : nil
+        return dots == 3 && digits > 0 ? bits << 8 | octet : nil
     }
 
-    private static func decimal(_ digits: some Sequence<UInt8>) -> UInt32? {
-        var value: UInt32 = 0
-        for digit in digits {
-            guard (0x30...0x39).contains(digit) else { return nil }
-            value = value * 10 + UInt32(digit - 0x30)
-        }
-        return value
-    }
-
-    private static func parseV6(_ text: some StringProtocol) -> IPAddress? {
-        let halves = splitAtGap(Array(text.utf8))
+    private static func parseV6(_ text: [UInt8]) -> IPAddress? {
+        let halves = splitAtGap(text)
         // A dotted quad is the last 32 bits, so it never stands before the gap.
         guard let head = groups(halves.head, mayEndDotted: halves.tail == nil),
             let tail = groups(halves.tail ?? [], mayEndDotted: true)
@@ -103,7 +103,7 @@ extension IPAddress: CustomStringConvertible {
         var result: [UInt16] = []
         for (index, part) in parts.enumerated() {
             if mayEndDotted, index == parts.count - 1, part.contains(UInt8(ascii: ".")) {
-                guard let bits = parseV4(String(decoding: part, as: UTF8.self)) else { return nil }
+                guard let bits = part.withUnsafeBufferPointer({ parseV4($0) }) else { return nil }
                 result += [UInt16(bits >> 16), UInt16(truncatingIfNeeded: bits)]
             } else {
                 // The integer initialiser alone would take a sign.

@@ -34,6 +34,8 @@ struct ClaimMachine<Value: Hashable & Sendable> {
     /// The values that a claimant may have, the `step`-th to be tried; `nil`: no more.
     private let candidate: (_ service: String, _ step: UInt64) -> Value?
     private var wants: [String: Want<Value>] = [:]
+    /// Their services, in the order in which they were named.
+    private var order: [String] = []
     /// Values that are nobody's to claim.
     private var reserved: Set<Value> = []
     /// Won, or found done, and not yet told by the watch.
@@ -50,6 +52,7 @@ struct ClaimMachine<Value: Hashable & Sendable> {
     mutating func want(_ services: [Want<Value>], reserved: Set<Value> = [], random: UInt64) -> [Action] {
         wants = Dictionary(services.map { ($0.service, $0) }, uniquingKeysWith: { first, _ in first })
         self.reserved = reserved
+        order = services.map(\.service)
         for (service, address) in settled where wants[service]?.demanded.map({ $0 == address }) ?? true {
             wants[service] = nil
         }
@@ -72,7 +75,9 @@ struct ClaimMachine<Value: Hashable & Sendable> {
         learned = learned.filter { owners[$0.key] == nil }
         var claims: [Claim] = []
         var chosen: Set<Value> = []
-        for want in wants.values.sorted(by: { $0.service < $1.service }) where claims.count < Self.batchLimit {
+        for service in order {
+            guard claims.count < Self.batchLimit else { break }
+            guard let want = wants[service] else { continue }
             if let address = present[want.service], want.demanded ?? address == address {
                 wants[want.service] = nil
                 continue

@@ -140,8 +140,9 @@ struct EtcdCatalogue {
 
     /// Takes in one key; `false` where it cannot be read and what was known stays.
     @discardableResult
-    mutating func put(_ pair: EtcdKeyValue) -> Bool {
-        let place = schema.place(pair.key)
+    mutating func put(_ pair: EtcdKeyValue) -> Bool { put(pair, schema.place(pair.key)) }
+
+    private mutating func put(_ pair: EtcdKeyValue, _ place: EtcdSchema.Place) -> Bool {
         do throws(TextFault) {
             try store(pair, place)
             resolve(pair.key)
@@ -218,9 +219,12 @@ struct EtcdCatalogue {
         case .delete(let deleted, _): key = deleted
         }
         let place = schema.place(key)
+        if case .instance(let instance) = place, services[instance.service]?.declared != nil {
+            return apply(change, place, toInstance: instance)
+        }
         let before = content(concerned(place))
         switch change {
-        case .put(let pair): guard put(pair) else { return [] }
+        case .put(let pair): guard put(pair, place) else { return [] }
         case .delete: delete(key, place)
         }
         if let name = place.serviceName {
@@ -230,6 +234,20 @@ struct EtcdCatalogue {
         var concerned = concerned(place)
         concerned.instances.formUnion(before.instances.keys)
         return Self.effects(before, content(concerned))
+    }
+
+    /// Where the service has a key of its own, an instance's key has a say in that instance alone.
+    private mutating func apply(
+        _ change: EtcdChange, _ place: EtcdSchema.Place, toInstance key: InstanceKey
+    ) -> [EtcdEffect] {
+        let before = instance(key)
+        switch change {
+        case .put(let pair): guard put(pair, place) else { return [] }
+        case .delete(let deleted, _): delete(deleted, place)
+        }
+        let after = instance(key)
+        guard after != before else { return [] }
+        return [after.map { .upsertInstance($0) } ?? before.map { .removeInstance($0) }].compactMap(\.self)
     }
 
     // MARK: - Effects
@@ -345,7 +363,7 @@ struct EtcdReading {
         self.next = next
     }
 
-    mutating func add(_ pairs: [EtcdKeyValue]) {
+    mutating func add(_ pairs: some Sequence<EtcdKeyValue>) {
         for pair in pairs where !next.put(pair) { next.keep(next.schema.place(pair.key), of: before) }
     }
 

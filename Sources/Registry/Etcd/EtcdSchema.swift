@@ -48,9 +48,13 @@ struct EtcdSchema: Sendable, Equatable {
     }
 
     func place(_ key: String) -> Place {
-        guard key.hasPrefix(root) else { return .unknown("outside the prefix") }
-        let parts = key.dropFirst(root.count).split(separator: "/", omittingEmptySubsequences: false)
-        guard let first = parts.first, !Self.reserved.contains(first) else { return .reserved }
+        guard key.utf8.starts(with: root.utf8) else { return .unknown("outside the prefix") }
+        let rest = key.utf8.dropFirst(root.utf8.count)
+        // No place has more than three parts.
+        let parts = rest.split(separator: UInt8(ascii: "/"), maxSplits: 3, omittingEmptySubsequences: false).map {
+            Substring($0)
+        }
+        let first = parts.first ?? ""
         switch (first, parts.count) {
         case ("services", 2): return named(parts[1]) { .service($0) }
         case ("instances", 3): return instance(parts) { .instance($0) }
@@ -68,7 +72,7 @@ struct EtcdSchema: Sendable, Equatable {
         case ("services", _): return .unknown("a service's key is \(root)services/NAME")
         case ("instances", _): return .unknown("an instance's key is \(root)instances/SERVICE/ID")
         case ("drains", _): return .unknown("a drain order's key is \(root)drains/SERVICE/ID")
-        default: return .unknown("nothing is known below \(root)\(first)")
+        default: return Self.reserved.contains(first) ? .reserved : .unknown("nothing is known below \(root)\(first)")
         }
     }
 

@@ -96,6 +96,10 @@ public final class EtcdSource: Handler, CatalogueSource {
     private var machine: EtcdWatchMachine
     var catalogue: EtcdCatalogue
     private var reading: EtcdReading?
+    /// Of a page that has come and is still to be taken in.
+    private var backlog: ArraySlice<EtcdKeyValue> = []
+    /// Keys that are taken in within one turn: the loop has other things to do.
+    private static let keysPerTurn = 250
     private var hold: EmptyHold
     private var random: SourceRandom
     private var call: EtcdCall?
@@ -165,9 +169,13 @@ public final class EtcdSource: Handler, CatalogueSource {
         switch action {
         case .begin:
             call?.cancel()
+            backlog = []
             reading = catalogue.successor()
         case .read(let from, let revision, let limit): read(from, revision, limit)
-        case .add(let pairs): reading?.add(pairs)
+        case .add(let pairs):
+            takeBacklog(.max)
+            backlog = pairs[...]
+            loop.requeue(self)
         case .commit: commit()
         case .watch(let from): openWatch(from)
         case .closeWatch:
@@ -194,6 +202,16 @@ public final class EtcdSource: Handler, CatalogueSource {
         }
     }
 
+    override public func resume() {
+        takeBacklog(Self.keysPerTurn)
+        if !backlog.isEmpty { loop.requeue(self) }
+    }
+
+    private func takeBacklog(_ count: Int) {
+        reading?.add(backlog.prefix(count))
+        backlog = backlog.dropFirst(count)
+    }
+
     private func openWatch(_ from: Int64) {
         counters.watches += 1
         watch = client.watch(
@@ -214,6 +232,7 @@ public final class EtcdSource: Handler, CatalogueSource {
     // MARK: - Content
 
     private func commit() {
+        takeBacklog(.max)
         guard let reading else { return }
         self.reading = nil
         counters.reads += 1

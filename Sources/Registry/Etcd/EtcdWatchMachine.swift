@@ -50,7 +50,8 @@ struct EtcdWatchMachine {
         case waiting
     }
 
-    static let pageLimit = 1_000
+    /// etcd looks at every key behind a page's first to make it, so few large pages cost it far less than many small.
+    static let pageLimit = 4_000
     /// Between two questions whether the member still answers.
     static let checkNanoseconds: UInt64 = 4_000_000_000
 
@@ -117,7 +118,8 @@ struct EtcdWatchMachine {
         }
         guard !page.lastKey.isEmpty else { return fail(.malformed("a page without keys"), random) }
         state = .reading(revision: revision)
-        return [.add(page.pairs), .read(from: page.lastKey + [0], revision: revision, limit: limit)]
+        // Asked for first: etcd makes the next page while this one is taken in.
+        return [.read(from: page.lastKey + [0], revision: revision, limit: limit), .add(page.pairs)]
     }
 
     private mutating func readFailed(_ failure: EtcdFailure, _ random: UInt64) -> [Action] {

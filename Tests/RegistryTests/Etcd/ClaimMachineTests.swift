@@ -26,6 +26,36 @@ private func range(_ text: String) throws -> IPNetwork { try #require(IPNetwork(
         #expect(claims.want([VIPWant(service: "web")], random: 7) == [])
     }
 
+    /// Two nodes claim at the same time; whoever is first has it. Each service gets one address, no two the same.
+    @Test func tenThousandServices() throws {
+        let range = try range("127.96.0.0/16")
+        let names = (0..<10_000).map { "service-\($0)" }.sorted()
+        var nodes = [VIPClaims(range: range), VIPClaims(range: range)]
+        var present: [String: IPAddress] = [:]
+        var owners: [IPAddress: String] = [:]
+        var rounds = 0
+        for node in nodes.indices { _ = nodes[node].want(names.map { VIPWant(service: $0) }, random: 0) }
+        while present.count < names.count, rounds < 2_000 {
+            rounds += 1
+            let node = rounds % 2
+            guard case .claim(let list)? = nodes[node].timer(present: present, owners: owners, random: 0).first else {
+                _ = nodes[node].want(names.map { VIPWant(service: $0) }, random: 0)
+                continue
+            }
+            let outcomes = list.map { claim -> VIPClaims.Outcome in
+                guard present[claim.service] == nil, owners[claim.address] == nil else {
+                    return .lost(present: present[claim.service], owner: owners[claim.address])
+                }
+                (present[claim.service], owners[claim.address]) = (claim.address, claim.service)
+                return .won
+            }
+            _ = nodes[node].answered(outcomes, random: 0)
+        }
+        #expect(present.count == names.count)
+        #expect(owners.count == names.count)
+        #expect(rounds < 700)
+    }
+
     @Test func whatOthersDidMeanwhileIsNotClaimed() throws {
         var claims = VIPClaims(range: try range("127.96.0.0/28"))
         _ = claims.want([VIPWant(service: "web")], random: 0)

@@ -51,7 +51,7 @@ private func watching() -> Machine {
         #expect(run(&machine, .start) == [])
         #expect(
             run(&machine, .page(page([pair("/m/a", 4)], revision: 7, more: true))) == [
-                .add([pair("/m/a", 4)]), .read(from: Array("/m/a".utf8) + [0], revision: 7, limit: Machine.pageLimit),
+                .read(from: Array("/m/a".utf8) + [0], revision: 7, limit: Machine.pageLimit), .add([pair("/m/a", 4)]),
             ])
         // The store has moved on meanwhile; the pages are of revision 7.
         #expect(
@@ -149,8 +149,8 @@ private func watching() -> Machine {
     @Test func pagesThatAreTooLargeBecomeSmaller() {
         var machine = Machine(first: Array("/m/".utf8))
         _ = run(&machine, .start)
-        #expect(run(&machine, .readFailed(.tooLarge)) == [.begin, .read(from: first, revision: 0, limit: 125)])
-        for limit in [15, 1] {
+        #expect(run(&machine, .readFailed(.tooLarge)) == [.begin, .read(from: first, revision: 0, limit: 500)])
+        for limit in [62, 7, 1] {
             #expect(run(&machine, .readFailed(.tooLarge)) == [.begin, .read(from: first, revision: 0, limit: limit)])
         }
         #expect(run(&machine, .readFailed(.tooLarge)).contains(.failing(.tooLarge)))
