@@ -70,6 +70,30 @@ import Testing
         #expect(try KeptCatalogue(empty.encoded(), source: "file:a") == empty)
     }
 
+    @Test func aSourcesContentIsWrittenAsItsListsAre() throws {
+        let kept = try Self.example()
+        var catalogue = Catalogue(sources: [kept.source])
+        _ = catalogue.apply(
+            SourceEvent(
+                source: kept.source, revision: 1,
+                change: .reset(services: kept.services, instances: kept.instances.reversed())))
+        let content = try #require(catalogue.content(of: kept.source))
+        let image = KeptCatalogue.encoded(
+            content, source: kept.source, toldAtNanoseconds: kept.toldAtNanoseconds)
+        let read = try KeptCatalogue(image, source: kept.source)
+        #expect(read.services == content.sortedServices)
+        #expect(read.instances == content.sortedInstances)
+        #expect(read.instances == kept.instances.sorted { $0.key < $1.key })
+    }
+
+    @Test(
+        arguments: [
+            (0, 5), (25_000_000, 5), (26_000_000, 5.2), (150_000_000, 30), (1_500_000_000, 300), (.max, 300),
+        ] as [(UInt64, Double)])
+    func whatTakesLongIsWrittenSeldom(encoding: UInt64, seconds: Double) {
+        #expect(KeptPause.nanoseconds(afterEncoding: encoding) == UInt64(seconds * 1e9))
+    }
+
     /// A field that is added and not written would be lost over a restart.
     @Test func noFieldIsForgotten() throws {
         let kept = try Self.example()

@@ -27,6 +27,13 @@ struct ImageWriter {
         for shift in stride(from: 0, to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
     }
 
+    /// Puts `value` over the eight bytes from `offset` on.
+    mutating func replace(at offset: Int, fixed value: UInt64) {
+        for index in 0..<8 { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> UInt64(8 * index)) }
+    }
+
+    mutating func put(raw octets: [UInt8]) { bytes += octets }
+
     mutating func put(_ number: Double) { put(fixed: number.bitPattern) }
 
     mutating func put(_ address: IPAddress) {

@@ -37,14 +37,34 @@ public struct KeptCatalogue: Sendable, Equatable {
     }
 
     public func encoded() -> [UInt8] {
-        var body = ImageWriter()
-        body.put(source)
-        body.put(fixed: toldAtNanoseconds)
-        body.put(all: services) { $0.put($1) }
-        body.put(all: instances) { $0.put($1) }
-        var head = ImageWriter()
-        head.put(fixed: CRC64.checksum(body.bytes))
-        return Self.begin + Self.version + head.bytes + body.bytes
+        Self.encoded(
+            source: source, toldAtNanoseconds: toldAtNanoseconds, services: services,
+            instanceCount: instances.count, instances: CollectionOfOne(instances))
+    }
+
+    /// The image of a source's content, without a second list of all its instances.
+    public static func encoded(_ content: Catalogue.SourceContent, source: String, toldAtNanoseconds: UInt64) -> [UInt8]
+    {
+        encoded(
+            source: source, toldAtNanoseconds: toldAtNanoseconds, services: content.sortedServices,
+            instanceCount: content.instanceCount, instances: content.instancesByService)
+    }
+
+    private static func encoded(
+        source: String, toldAtNanoseconds: UInt64, services: [ServiceSpec], instanceCount: Int,
+        instances: some Sequence<[InstanceSpec]>
+    ) -> [UInt8] {
+        var image = ImageWriter()
+        image.put(raw: begin + version)
+        let checksum = image.bytes.count
+        image.put(fixed: 0)
+        image.put(source)
+        image.put(fixed: toldAtNanoseconds)
+        image.put(all: services) { $0.put($1) }
+        image.put(instanceCount)
+        for list in instances { for instance in list { image.put(instance) } }
+        image.replace(at: checksum, fixed: CRC64.checksum(image.bytes[(checksum + 8)...]))
+        return image.bytes
     }
 
     /// Reads an image.

@@ -5,9 +5,8 @@ import Registry
 /// The last good catalogue of each source, on disk for a start without the source.
 ///
 /// Lives on the control loop; encoding, writing and syncing happen on a thread of its own. A source that changes all
-/// the time is written once in `pauseNanoseconds`, so a power cut loses that much at the most.
+/// the time is written once in `KeptPause`, so a power cut loses that much at the most.
 final class KeptCatalogues: Handler {
-    private static let pauseNanoseconds: UInt64 = 5_000_000_000
 
     private let loop: EventLoop
     private let folder: String
@@ -16,6 +15,7 @@ final class KeptCatalogues: Handler {
     /// Sources to write, and when they told what is to be written, in wall-clock nanoseconds.
     private var waiting: [String: UInt64] = [:]
     private var isPausing = false
+    private var beganPause: UInt64 = 0
     private(set) var failures = 0
 
     /// - Parameter content: the present state of a source.
@@ -26,11 +26,11 @@ final class KeptCatalogues: Handler {
         self.folder = folder
         self.loop = loop
         self.content = content
-        let results = try Mailbox<KeptWriter.Failure>()
+        let results = try Mailbox<KeptWriter.Outcome>()
         writer = try KeptWriter(results)
         super.init()
         loop.attach(self)
-        try results.open(on: loop) { [weak self] in self?.failed($0) }
+        try results.open(on: loop) { [weak self] in self?.ended($0) }
     }
 
     private func path(_ source: String) -> String { "\(folder)/\(KeptCatalogue.fileName(source: source))" }
@@ -68,11 +68,15 @@ final class KeptCatalogues: Handler {
         }
         waiting = [:]
         isPausing = true
-        loop.setDeadline(self, after: Self.pauseNanoseconds)
+        beganPause = loop.nowNanoseconds
+        loop.setDeadline(self, after: KeptPause.shortestNanoseconds)
     }
 
-    /// Tried again with the next change.
-    private func failed(_ failure: KeptWriter.Failure) {
+    private func ended(_ outcome: KeptWriter.Outcome) {
+        let pause = KeptPause.nanoseconds(afterEncoding: outcome.encodingNanoseconds)
+        if isPausing, pause > KeptPause.shortestNanoseconds { loop.setDeadline(self, at: beganPause &+ pause) }
+        guard let failure = outcome.failure else { return }
+        // Tried again with the next change.
         failures += 1
         Log.error("cannot write state", ["file": failure.path, "cause": failure.cause])
     }
@@ -94,6 +98,11 @@ private final class KeptWriter {
         let content: Catalogue.SourceContent
     }
 
+    struct Outcome: Sendable {
+        let encodingNanoseconds: UInt64
+        let failure: Failure?
+    }
+
     struct Failure: Sendable {
         let path: String
         let cause: String
@@ -102,10 +111,11 @@ private final class KeptWriter {
     private let orders: Mailbox<Order?>
     private var thread: WorkerThread?
 
-    init(_ results: Mailbox<Failure>) throws(SystemError) {
+    init(_ results: Mailbox<Outcome>) throws(SystemError) {
         let orders = try Mailbox<Order?> { $0?.path.hashValue ?? 0 }
         self.orders = orders
-        thread = try WorkerThread(name: "meshd-keeper") {
+        // Of a large mesh it has a lot to do at a time, just when there is news to be routed by.
+        thread = try WorkerThread(name: "meshd-keeper", isPatient: true) {
             guard let loop = try? EventLoop() else { return }
             let isOpen: Void? = try? orders.open(on: loop) { order in
                 if let order { Self.write(order, results) } else { loop.stop() }
@@ -121,15 +131,18 @@ private final class KeptWriter {
         thread.take()?.join()
     }
 
-    private static func write(_ order: Order, _ results: Mailbox<Failure>) {
-        let image = KeptCatalogue(
-            source: order.source, toldAtNanoseconds: order.toldAt, services: order.content.sortedServices,
-            instances: order.content.sortedInstances)
+    private static func write(_ order: Order, _ results: Mailbox<Outcome>) {
+        let start = MonotonicClock.nowNanoseconds()
+        let image = KeptCatalogue.encoded(order.content, source: order.source, toldAtNanoseconds: order.toldAt)
+        // Without the file: waiting for a disk costs nothing else its time.
+        let duration = MonotonicClock.nowNanoseconds() - start
+        var failure: Failure?
         do throws(SystemError) {
             // A service may bring the key of its certificate along.
-            try FileBytes.replace(order.path, image.encoded(), mode: 0o600)
+            try FileBytes.replace(order.path, image, mode: 0o600)
         } catch {
-            results.post(Failure(path: order.path, cause: "\(error)"))
+            failure = Failure(path: order.path, cause: "\(error)")
         }
+        results.post(Outcome(encodingNanoseconds: duration, failure: failure))
     }
 }
