@@ -209,15 +209,19 @@ enum Metrics {
     }
 
     private static func instances(_ state: NodeState, _ page: inout MetricsText) {
-        var counts: [[String: String]: Double] = [:]
-        for (name, entry) in state.control.catalogue.entries {
-            for possible in InstanceState.allCases { counts[["service": name, "state": possible.rawValue]] = 0 }
-            for instance in entry.instances {
-                counts[["service": name, "state": state.state(instance).state.rawValue], default: 0] += 1
+        let states = InstanceState.allCases.sorted { $0.rawValue < $1.rawValue }
+        var samples: [([String: String], Double)] = []
+        for (name, entry) in state.control.catalogue.entries.sorted(by: { $0.key < $1.key }) {
+            var counts = state.control.prober.counts(service: name)
+            for instance in entry.instances where instance.isDraining {
+                counts[state.control.prober.state(instance.key), default: 1] -= 1
+                counts[.draining, default: 0] += 1
+            }
+            for possible in states {
+                samples.append((["service": name, "state": possible.rawValue], Double(counts[possible] ?? 0)))
             }
         }
-        let sorted = counts.sorted { ($0.key["service"]!, $0.key["state"]!) < ($1.key["service"]!, $1.key["state"]!) }
-        page.gauge("meshd_instances", "Instances by service and state.", sorted.map { ($0.key, $0.value) })
+        page.gauge("meshd_instances", "Instances by service and state.", samples)
     }
 
     private static func drains(_ state: NodeState, _ page: inout MetricsText) {
