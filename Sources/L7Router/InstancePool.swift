@@ -9,6 +9,9 @@ final class InstancePool {
     }
 
     private var shelves: UnsafeMutablePointer<Shelf>
+    /// A bit for each shelf that something was put on since `closeGone` last found it empty: of a hundred thousand
+    /// endpoints few have connections, and a snapshot comes with every event.
+    private var used: UnsafeMutablePointer<UInt64>
     private var capacity = 64
     private let limit: Int32
     private(set) var count = 0
@@ -17,9 +20,14 @@ final class InstancePool {
         limit = Int32(clamping: limitPerEndpoint)
         shelves = .allocate(capacity: capacity)
         shelves.initialize(repeating: Shelf(), count: capacity)
+        used = .allocate(capacity: capacity / 64)
+        used.initialize(repeating: 0, count: capacity / 64)
     }
 
-    deinit { shelves.deallocate() }
+    deinit {
+        shelves.deallocate()
+        used.deallocate()
+    }
 
     func take(_ endpoint: Endpoint) -> InstanceConnection? {
         guard endpoint.id < capacity else { return nil }
@@ -47,6 +55,7 @@ final class InstancePool {
         connection.older?._withUnsafeGuaranteedRef { $0.newer = .passUnretained(connection) }
         shelf.pointee.newest = .passUnretained(connection)
         shelf.pointee.count += 1
+        used[Int(endpoint.id) / 64] |= 1 << UInt64(endpoint.id % 64)
         count += 1
         return true
     }
@@ -69,8 +78,15 @@ final class InstancePool {
     func closeGone(_ snapshot: Snapshot) {
         guard count > 0 else { return }
         for id in snapshot.draining where Int(id) < capacity { close(shelves + Int(id)) }
-        for id in 0..<capacity where shelves[id].count > 0 {
-            if snapshot.incarnations[id] != shelves[id].incarnation { close(shelves + id) }
+        for word in 0..<capacity / 64 {
+            var rest = used[word]
+            while rest != 0 {
+                let bit = rest.trailingZeroBitCount
+                rest &= rest - 1
+                let id = word * 64 + bit
+                if snapshot.incarnations[id] != shelves[id].incarnation { close(shelves + id) }
+                if shelves[id].count == 0 { used[word] &= ~(1 << UInt64(bit)) }
+            }
         }
     }
 
@@ -107,6 +123,11 @@ final class InstancePool {
         (moved + capacity).initialize(repeating: Shelf(), count: larger - capacity)
         shelves.deallocate()
         shelves = moved
+        let bits = UnsafeMutablePointer<UInt64>.allocate(capacity: larger / 64)
+        bits.moveInitialize(from: used, count: capacity / 64)
+        (bits + capacity / 64).initialize(repeating: 0, count: (larger - capacity) / 64)
+        used.deallocate()
+        used = bits
         capacity = larger
     }
 }
