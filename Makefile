@@ -10,7 +10,7 @@ BINARY = .build/release/meshd
 SOURCES = Package.swift Sources Tests perf/allocations
 FUZZ_SECONDS ?= 60
 
-.PHONY: run build test lint format install alloc perf perf-check fuzz packages test-packages clean
+.PHONY: run build test lint format install alloc perf perf-check scale fuzz packages test-packages clean
 
 run: build
 	$(BINARY) demo
@@ -48,6 +48,11 @@ perf: test-packages build
 # The same with tiny inputs, so that the harness cannot rot.
 perf-check:
 	perf/run --check
+	perf/run --scale --check
+
+# A large mesh on etcd: writes perf/RESULTS-SCALE.md.
+scale: test-packages build
+	perf/run --scale
 
 fuzz: packages
 	fuzz/run $(FUZZ_SECONDS)

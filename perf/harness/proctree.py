@@ -54,6 +54,20 @@ def cpu_nanoseconds(pids):
     return total
 
 
+def cpu_by_thread(pid):
+    """The same of one process, {name of the thread: nanoseconds}."""
+    found = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        folder = f"/proc/{pid}/task/{thread}"
+        try:
+            with open(f"{folder}/comm", encoding="utf-8") as comm, open(f"{folder}/schedstat", "rb") as file:
+                name = comm.read().strip()
+                found[name] = found.get(name, 0) + int(file.read().split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
 def resident_bytes(pids):
     """Sum of the resident set sizes of the processes, in bytes."""
     total = 0
