@@ -45,7 +45,8 @@ import Testing
         )
         .publishing(published, to: 8080).label("mesh.proxy_protocol", version).probed()
         try withMesh(Catalogue([web]), .init(["--access-log", "stdout"])) { mesh in
-            try eventually("healthy") { try mesh.state(of: "127.0.0.1:\(instance)") == "healthy" }
+            // Healthy for the control loop is not yet healthy for every worker.
+            try eventually("served") { try mesh.get(Web.host).status == 200 }
             for port in [mesh.http, published] {
                 for source in ["127.77.0.1", "127.77.0.2"] {
                     let client = try Connection.open(port, from: source)

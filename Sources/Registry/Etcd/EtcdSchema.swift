@@ -50,8 +50,8 @@ struct EtcdSchema: Sendable, Equatable {
     func place(_ key: String) -> Place {
         guard key.utf8.starts(with: root.utf8) else { return .unknown("outside the prefix") }
         let rest = key.utf8.dropFirst(root.utf8.count)
-        // No place has more than three parts.
-        let parts = rest.split(separator: UInt8(ascii: "/"), maxSplits: 3, omittingEmptySubsequences: false).map {
+        // No place has more than six parts.
+        let parts = rest.split(separator: UInt8(ascii: "/"), maxSplits: 6, omittingEmptySubsequences: false).map {
             Substring($0)
         }
         let first = parts.first ?? ""
