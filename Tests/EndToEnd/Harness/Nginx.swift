@@ -11,8 +11,8 @@ enum Nginx {
         let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map { "\($0)_temp_path \(folder)/\($0);" }
         let configuration = """
             daemon off;
+            master_process off;
             user root;
-            worker_processes 1;
             pid \(folder)/pid;
             error_log stderr;
             events { worker_connections 4096; }
