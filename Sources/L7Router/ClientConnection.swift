@@ -268,7 +268,7 @@ final class ClientConnection: Handler {
         }
         hasHeadDeadline = false
         input.releaseIfEmpty(worker.loop.buffers)
-        worker.loop.setDeadline(self, after: worker.options.idleTimeout)
+        worker.loop.setDeadline(self, after: worker.idleTimeout)
         if input.hasRaw || isReadable { processInput() }
     }
 

@@ -235,7 +235,8 @@ final class Exchange {
 
     /// The answer is complete and handed to the kernel.
     func complete(_ client: ClientConnection) {
-        let keepAlive = clientKeepsAlive && requestBody.isFinished && !worker.isDraining
+        // Also in a drain: a head that went out before it promised that another request may come.
+        let keepAlive = clientKeepsAlive && requestBody.isFinished
         if let instance {
             if instanceKeepsAlive && requestIsSent && !requestIsBroken && proxyVersion == nil {
                 self.instance = nil

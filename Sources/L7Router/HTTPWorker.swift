@@ -123,7 +123,13 @@ public final class HTTPWorker {
     /// How long a silent connection may still bring a request that was under way when the drain began.
     private static let drainIdleNanoseconds: UInt64 = 1_000_000_000
 
-    /// Lets exchanges in flight finish, each with `Connection: close`; `done` is called when no client is left.
+    /// Of a client's connection between two requests.
+    var idleTimeout: UInt64 {
+        isDraining ? min(options.idleTimeout, Self.drainIdleNanoseconds) : options.idleTimeout
+    }
+
+    /// Lets exchanges in flight finish, each with `Connection: close` if its head is yet to go; `done` is called when
+    /// no client is left.
     public func drain(done: @escaping () -> Void) {
         isDraining = true
         whenEmpty = done

@@ -53,6 +53,11 @@ import Testing
             gate.open()
             let body = try client.connection.readExactly(size)
             try demand(Pattern.matches(body), "bytes")
+            // Its head said nothing of an end, so the client may ask once more.
+            try client.send(host: Web.host)
+            try demandEqual(try client.connection.readHead()["Connection"], "close", "the end is told")
+            try demand(Pattern.matches(try client.connection.readExactly(size)), "bytes of the second answer")
+            try demand(client.connection.isClosedByPeer(), "closed after it")
             try demandEqual(try mesh.child.waitExit(), 0, "exit status")
         }
     }
