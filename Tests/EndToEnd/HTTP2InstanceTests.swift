@@ -106,6 +106,36 @@ import Testing
         }
     }
 
+    /// Beyond what the connections take, requests wait; an instance that ends meanwhile never sees them.
+    @Test func whatWaitsForAStreamIsTriedAgain() throws {
+        let files = try TemporaryDirectory()
+        let instance = try PythonProgram.start("http2_full_instance.py", files: files.path + "/instance")
+        let ports = try instance.firstLine().split(separator: " ").compactMap { UInt16($0) }
+        let service = Catalogue.Service(
+            name: "web", labels: [("aliyun.routing.port_8080", Web.host), ("mesh.protocol", "h2c")],
+            instances: ["127.0.0.1:\(ports[0])"])
+        try withMesh(Catalogue([service]), .init(workers: 1)) { mesh in
+            // The instance's limit becomes known.
+            try demandEqual(try mesh.get(Web.host).text, "done", "an answer")
+            let clients = try (0..<12).map { number in
+                let client = try mesh.client()
+                try client.send("POST", "/", host: Web.host, body: [])
+                // Each on a connection of its own, as far as there may be more.
+                try eventually("request \(number) is under way") {
+                    try mesh.metric("meshd_http2_upstream_streams_total") == Double(number + 2)
+                }
+                return client
+            }
+            try demandEqual(try mesh.metric("meshd_upstream_connections_total"), 8, "connections")
+            let go = try Connection.open(ports[1])
+            for client in clients { try demandEqual(try client.readResponse().text, "done", "answer") }
+            go.close()
+            try demandEqual(try mesh.metric("meshd_http_retries_total"), 4, "retries")
+            // The streams serve others.
+            for _ in 0..<40 { try demandEqual(try mesh.get(Web.host).text, "done", "an answer behind that") }
+        }
+    }
+
     @Test func failuresOfStreamsStayTheirs() throws {
         try with(["--response-timeout-seconds", "0.5"]) { mesh in
             try demandEqual(

@@ -170,13 +170,6 @@ final class HTTP2Client: HTTP2Connection {
         (memory, text, blockStream) = (nil, nil, nil)
     }
 
-    /// A request that nghttp2 will not send any more.
-    override func headersNotSent(_ id: Int32) {
-        forEachStream { stream in
-            if stream.id == id { stream.closed(NGHTTP2_REFUSED_STREAM.rawValue) }
-        }
-    }
-
     /// A request that waited for its turn is out: so may its body.
     override func headersSent(_ id: Int32) {
         if let stream = session.stream(id), stream.isWindowBlocked { unblock(stream) }

@@ -157,9 +157,8 @@ class HTTP2Connection: Handler {
     /// `false`: the stream is to be reset.
     func fieldReceived(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool { true }
 
-    /// Overridden: header blocks of requests, as they go out or are given up.
+    /// Overridden: a header block has gone out.
     func headersSent(_ id: Int32) {}
-    func headersNotSent(_ id: Int32) {}
 
     final func dataReceived(_ id: Int32, _ bytes: UnsafeRawPointer, _ count: Int) {
         guard let stream = session.stream(id), stream.isAttached || stream.awaitsEngine else {

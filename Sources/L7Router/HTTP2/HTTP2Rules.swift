@@ -81,15 +81,12 @@ struct HTTP2Rules {
         }
     }
 
-    /// Requests that nghttp2 keeps until the peer takes another stream.
+    /// Requests that nghttp2 keeps until the peer takes another stream. Of those that it will not send any more it tells
+    /// as of streams that were refused.
     private func setRequestCalls() {
         nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
             guard let frame, UInt32(frame.pointee.hd.type) == NGHTTP2_HEADERS.rawValue else { return 0 }
             return HTTP2Rules.with(user) { $0.headersSent(frame.pointee.hd.stream_id) }
-        }
-        nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) { _, frame, _, user in
-            guard let frame, UInt32(frame.pointee.hd.type) == NGHTTP2_HEADERS.rawValue else { return 0 }
-            return HTTP2Rules.with(user) { $0.headersNotSent(frame.pointee.hd.stream_id) }
         }
     }
 
