@@ -136,6 +136,15 @@ import Testing
         }
     }
 
+    @Test func anInvalidHeadCostsNoBuffer() throws {
+        try with { mesh in
+            for _ in 0..<8 { try demandEqual(try mesh.get(Web.host, "/invalid").status, 502, "status") }
+            try demandEqual(try mesh.get(Web.host, "/").status, 200, "the connection goes on")
+            try demandEqual(try mesh.metric("meshd_upstream_connections_total"), 1, "one connection for all")
+            try eventually("no buffer is left") { try mesh.metric("meshd_worker_buffer_bytes") == 0 }
+        }
+    }
+
     @Test func failuresOfStreamsStayTheirs() throws {
         try with(["--response-timeout-seconds", "0.5"]) { mesh in
             try demandEqual(

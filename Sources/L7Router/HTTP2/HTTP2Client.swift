@@ -107,9 +107,10 @@ final class HTTP2Client: HTTP2Connection {
     // MARK: - Frames
 
     override func headersBegan(_ id: Int32, _ category: nghttp2_headers_category) {
+        // Of one that was given up nothing more is told.
+        dropBlock()
         blockOctets = 0
         blockStream = session.stream(id) as? HTTP2InstanceStream
-        text = nil
         guard let stream = blockStream, !stream.gotFinalHead else { return }
         guard let buffer = loop.buffers.leaseSmall() else { return session.reset(id, NGHTTP2_ENHANCE_YOUR_CALM) }
         memory = buffer
@@ -146,6 +147,8 @@ final class HTTP2Client: HTTP2Connection {
         default: break
         }
     }
+
+    override func frameRefused(_ frame: UnsafePointer<nghttp2_frame>) { dropBlock() }
 
     private func headersEnded(_ endsStream: Bool) {
         defer { dropBlock() }
