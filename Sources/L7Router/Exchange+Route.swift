@@ -105,19 +105,21 @@ extension Exchange {
 
     // MARK: - Redirects
 
-    /// Answers with a redirect where the route demands one. The head must still lie in the client's input.
-    ///
-    /// - Returns: `nil`: the request is to be passed on.
-    func redirect(
-        _ client: ClientConnection, _ action: RouteAction?, _ head: RequestHead, _ base: UnsafeRawPointer
-    ) -> Redirection? {
+    /// Where the route, or the listener, sends this request; `nil`: it is passed on.
+    func redirect(_ client: ClientConnection, _ action: RouteAction?) -> RouteAction.Redirect? {
         let toHTTPS: RouteAction.Redirect? =
             client.binding.isWeb && worker.options.httpsPort > 0 ? .https(port: worker.options.httpsPort) : nil
         guard let redirect = action?.redirect ?? toHTTPS else { return nil }
-        if case .https = redirect {
-            if isSecure { return nil }
-            guard !head.host.isEmpty else { return .refused(ErrorResponse(.missingHost)) }
-        }
+        if case .https = redirect, isSecure { return nil }
+        return redirect
+    }
+
+    /// Answers with a redirect. The head must still lie in the client's input.
+    func answer(
+        _ client: ClientConnection, redirectingTo redirect: RouteAction.Redirect, _ action: RouteAction?,
+        _ head: RequestHead, _ base: UnsafeRawPointer
+    ) -> Redirection {
+        if case .https = redirect, head.host.isEmpty { return .refused(ErrorResponse(.missingHost)) }
         guard var writer = client.output.writer(buffers) else { return .refused(.overloaded) }
         let status =
             action.flatMap { $0.redirectStatus == 0 ? nil : $0.redirectStatus } ?? Self.status(redirect, head.method)

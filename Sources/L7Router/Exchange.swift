@@ -137,8 +137,9 @@ final class Exchange {
             return refuse(answer)
         }
         if worker.accessLog != nil, pool >= 0 { notes.set(.service, worker.balancer.serviceName(pool)) }
-        if action?.redirect != nil || worker.options.httpsPort > 0 && !isSecure { noteIdentity(client, head, raw) }
-        if let redirection = redirect(client, action, head, raw.baseAddress!) {
+        if let place = redirect(client, action) {
+            noteIdentity(client, head, raw)
+            let redirection = answer(client, redirectingTo: place, action, head, raw.baseAddress!)
             client.input.consumeRaw(headLength)
             return finish(redirection)
         }
@@ -151,7 +152,8 @@ final class Exchange {
         connect(client)
     }
 
-    /// What goes to no instance has an id all the same, for the log and for the client.
+    /// What goes to no instance has an id all the same, for the log and for the client. The head cannot be rendered for
+    /// an instance any more.
     private func noteIdentity(_ client: ClientConnection, _ head: RequestHead, _ raw: UnsafeRawBufferPointer) {
         guard worker.keepsNotes else { return }
         _ = renderRequest(client, head, raw, nil)

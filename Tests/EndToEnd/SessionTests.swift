@@ -88,6 +88,22 @@ import Testing
         }
     }
 
+    /// A request that a redirect was thought of for, but that is passed on, is told in full.
+    @Test func otherCookiesArriveWhereThereAreRedirects() throws {
+        let instance = try HTTPInstance("i1") { exchange in
+            try exchange.answer(text: exchange.head.values("Cookie").joined(separator: "|"))
+            return .keep
+        }
+        let flags = ["--redirect-https", "8443", "--access-log", "stdout"]
+        try withMesh(Catalogue([sticky("web", [instance])]), .init(flags)) { mesh in
+            let vip = try mesh.vip("web")
+            let session = try cookie(try HTTPTestClient.once(8080, vip, host: Self.host))
+            let cookies = [("Cookie", "theme=dark; \(session); a=b")]
+            let answer = try HTTPTestClient.once(8080, vip, host: Self.host, cookies)
+            try demandEqual(answer.text, "theme=dark; a=b", "cookies at the instance")
+        }
+    }
+
     @Test func forgedCookiesCountForNothing() throws {
         let instances = try (1...3).map { try HTTPInstance("i\($0)") }
         try withMesh(Catalogue([sticky("web", instances)]), .init(Self.secret)) { mesh in
