@@ -45,6 +45,25 @@ import Testing
         }
     }
 
+    /// However often it asks, it holds no more descriptors.
+    @Test func waitingNeedsFewDescriptors() throws {
+        let gate = Gate()
+        let arrived = Counter()
+        let one = try HTTPInstance("one", Behave.held(gate, arrived))
+        try withMesh(Catalogue([.web("web", Web.host, [one])])) { mesh in
+            let client = try mesh.client()
+            try client.send("GET", "/", host: Web.host)
+            try eventually("the request is there") { arrived.value == 1 }
+            let command = try ChildProcess(
+                Binary.path, ["drain", "web", "--wait", "--timeout", "1s", "--admin", mesh.admin],
+                files: mesh.directory.path + "/drain", descriptorLimit: 10)
+            try demandEqual(try command.waitExit(), 1, "exit")
+            try demand(command.errors.contains("still in flight after 1 s"), command.errors)
+            gate.open()
+            try demandEqual(try client.readResponse().text, "one", "what was in flight")
+        }
+    }
+
     @Test func pooledConnectionsAreClosedAtOnce() throws {
         let one = try HTTPInstance("one")
         let two = try HTTPInstance("two")

@@ -172,5 +172,7 @@ enum Pause {
         loop.attach(timer)
         loop.setDeadline(timer, after: nanoseconds)
         loop.run()
+        // The loop keeps the timer, which must not keep the loop and its descriptor.
+        timer.fired = {}
     }
 }
