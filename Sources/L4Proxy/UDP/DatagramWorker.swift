@@ -166,13 +166,18 @@ public final class DatagramWorker: Handler {
         loop.setDeadline(self, at: oldest.last.addingReportingOverflow(idleTimeout).partialValue)
     }
 
+    /// Flows that end in one turn: of a burst all have their time over at once, and each costs system calls.
+    private static let endsPerTurn = 512
+
     override public func deadlineReached() {
         isTimed = false
-        while let oldest = ages.oldest, loop.nowNanoseconds >= oldest.last,
-            loop.nowNanoseconds - oldest.last >= idleTimeout, let flow = flows[Int(oldest.slot)]
-        {
+        for _ in 0..<Self.endsPerTurn {
+            guard let oldest = ages.oldest, loop.nowNanoseconds >= oldest.last,
+                loop.nowNanoseconds - oldest.last >= idleTimeout, let flow = flows[Int(oldest.slot)]
+            else { break }
             end(flow)
         }
+        // What is left has its time over already: it comes with the next tick.
         arm()
     }
 
