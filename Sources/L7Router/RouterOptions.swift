@@ -39,13 +39,14 @@ public struct RouterOptions: Sendable {
     public init() {}
 }
 
-/// What one HTTP/2 connection of a client may have and do.
+/// What one HTTP/2 connection of a client may have and do, and one to an instance.
 public struct HTTP2Options: Sendable {
     /// Streams open at one time.
     public var concurrentStreams = 128
-    /// Octets of one request's body that wait for an instance at the most.
+    /// Octets of one body that wait for the other side at the most.
     public var streamWindowBytes = 128 << 10
-    /// The same of all streams: more than one, so that a stream nobody reads does not stop the others.
+    /// The same of all requests of a client: more than one, so that a stream nobody reads does not stop the others.
+    /// Streams to an instance are different clients': there is no such limit, lest some of them stop the others.
     public var connectionWindowBytes = 1 << 20
     /// Streams at one time on one connection to an instance, whatever more the instance allows.
     public var upstreamStreams = 256

@@ -160,6 +160,38 @@ import Testing
         }
     }
 
+    /// Streams to one instance belong to different clients: one that takes nothing holds up no other.
+    @Test func clientsThatTakeNothingStopNobody() throws {
+        let files = try TemporaryDirectory()
+        try TextFile.write("hello", to: files.path + "/index.html")
+        try TextFile.write(String(repeating: "x", count: 24 << 20), to: files.path + "/large")
+        let port = FreePort.take()
+        let server = try ChildProcess(
+            "/usr/sbin/nghttpd", ["--no-tls", "-a", "127.0.0.1", "-d", files.path, String(port)],
+            files: files.path + "/nghttpd")
+        try eventually("nghttpd listens") { (try? Connection.open(port)) != nil }
+        let service = Catalogue.Service(
+            name: "web", labels: [("aliyun.routing.port_8080", Web.host), ("mesh.protocol", "h2c")],
+            instances: ["127.0.0.1:\(port)"])
+        try withMesh(Catalogue([service]), .init(workers: 1)) { mesh in
+            let stalled = try (0..<12).map { _ in
+                let client = try Connection.open(mesh.http, receiveBuffer: 4096)
+                try client.send("GET /large HTTP/1.1\r\nHost: \(Web.host)\r\n\r\n")
+                return client
+            }
+            var (sent, readings) = (0.0, 0)
+            try eventually("nobody takes anything any more") {
+                let now = try mesh.metric("meshd_http_sent_bytes_total") ?? 0
+                (sent, readings) = (now, now == sent && now > 0 ? readings + 1 : 0)
+                return readings == 20
+            }
+            try demandEqual(try mesh.get(Web.host).text, "hello", "somebody else's answer")
+            try demandEqual(try mesh.metric("meshd_upstream_connections_total"), 1, "one connection for all")
+            for client in stalled { client.close() }
+            try demandEqual(server.poll(), nil, "nghttpd still runs")
+        }
+    }
+
     @Test func anInstanceThatIsNotThereIsRefused() throws {
         let service = Catalogue.Service(
             name: "web", labels: [("aliyun.routing.port_8080", Web.host), ("mesh.protocol", "h2c")],

@@ -51,12 +51,14 @@ final class HTTP2Client: HTTP2Connection {
 
     private func start() {
         let options = worker.options
+        let http2 = options.http2
         let entries = [
             HTTP2Session.setting(NGHTTP2_SETTINGS_ENABLE_PUSH, 0),
-            HTTP2Session.setting(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.http2.streamWindowBytes),
+            HTTP2Session.setting(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, http2.streamWindowBytes),
             HTTP2Session.setting(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options.limits.headBytes),
         ]
-        session.begin(entries, window: options.http2.connectionWindowBytes)
+        // Room for all streams at once: a client that takes nothing must not hold up others.
+        session.begin(entries, window: http2.streamWindowBytes * http2.upstreamStreams)
     }
 
     // MARK: - Streams
