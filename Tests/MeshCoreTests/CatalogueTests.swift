@@ -234,6 +234,21 @@ import Testing
         #expect(apply(&other, "etcd", 1, told) == [instance(.healthy)])
     }
 
+    /// Each of those who repeat it has to let go of it by itself.
+    @Test func oneSourcesSilenceIsNoNewsOfAnother() {
+        let web = ServiceSpec(name: "web")
+        let key = instance(nil).key
+        let told = SourceEvent.Change.reset(services: [web], instances: [instance(.healthy)])
+        var catalogue = Catalogue(sources: ["file", "etcd", "engine"], witnesses: ["engine"])
+        for source in ["etcd", "engine"] { _ = apply(&catalogue, source, 1, told) }
+        #expect(apply(&catalogue, "engine", 2, .removeInstance(key)) == [])
+        #expect(apply(&catalogue, "file", 1, .reset(services: [web], instances: [])) == [])
+        #expect(apply(&catalogue, "file", 2, .removeInstance(key)) == [])
+        #expect(apply(&catalogue, "etcd", 2, .upsertInstance(instance(.starting))) == [])
+        #expect(apply(&catalogue, "etcd", 3, .reset(services: [web], instances: [])) == [])
+        #expect(apply(&catalogue, "etcd", 4, told) == [instance(.healthy)])
+    }
+
     @Test func itDrainsWhereAnyoneSaysSo() {
         var catalogue = catalogue()
         let drained = apply(&catalogue, "etcd", 2, .upsertInstance(instance(.healthy, isDraining: true)))

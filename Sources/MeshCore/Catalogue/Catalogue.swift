@@ -113,7 +113,8 @@ public struct Catalogue {
         guard !isWitness.isEmpty else { return }
         let sees = isWitness.contains(event.source)
         switch event.change {
-        case .removeInstance(let key): if sees { ended.insert(key) } else { ended.remove(key) }
+        case .removeInstance(let key):
+            if sees { ended.insert(key) } else if !isTold(key, beside: event.source) { ended.remove(key) }
         case .upsertInstance(let spec): if sees { ended.remove(spec.key) }
         case .reset(_, let instances):
             let told = Set(instances.map(\.key))
@@ -121,12 +122,16 @@ public struct Catalogue {
                 if let before = sources[event.source]?.content { ended.formUnion(before.keys) }
                 ended.subtract(told)
             } else {
-                ended.formIntersection(told)
+                ended = ended.filter { told.contains($0) || isTold($0, beside: event.source) }
             }
         case .upsertService, .removeService: break
         }
         guard ended.count > Self.endedLimit else { return }
         ended = ended.filter { key in sources.values.contains { $0.content.instance(key) != nil } }
+    }
+
+    private func isTold(_ key: InstanceKey, beside source: String) -> Bool {
+        sources.contains { $0.key != source && $0.value.content.instance(key) != nil }
     }
 
     private static func apply(_ change: SourceEvent.Change, to state: inout SourceContent) -> Set<String> {
