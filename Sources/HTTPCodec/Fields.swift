@@ -34,8 +34,9 @@ public struct Field: Sendable {
 
 /// Scratch space for the fields of one head. One serves a whole loop: a head is parsed and written within one call.
 public struct FieldTable {
-    /// The largest number of fields that any head may have.
-    public static let maximum = 128
+    /// The largest number of fields that any head may have: those that peers are allowed, at most 128, and those that
+    /// are added to them here.
+    public static let maximum = 144
 
     public let fields: UnsafeMutablePointer<Field>
     public internal(set) var count = 0

@@ -203,6 +203,14 @@ import Testing
         }
     }
 
+    /// The fields that are added do not make it too many.
+    @Test func asManyFieldsAsAreAllowed() throws {
+        try with(["--max-headers", "128"]) { mesh in
+            let fields = (0..<126).map { ("X-Field-\($0)", "value") }
+            try demandEqual(try mesh.get(Web.host, "/", fields).status, 200, "status")
+        }
+    }
+
     /// Several clients at once share connections, as many as the instance's limit makes necessary.
     @Test func streamsShareConnections() throws {
         let files = try TemporaryDirectory()
