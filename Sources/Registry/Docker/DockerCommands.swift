@@ -94,8 +94,8 @@ public final class DockerCommands {
         handle(run, .begin(lingering: lingering.removeValue(forKey: run.container)))
     }
 
-    /// The container is no more.
-    func forget(_ container: String) { lingering[container] = nil }
+    /// These are the containers that there are; what was left running in others is no more.
+    func retain(_ containers: Set<String>) { lingering = lingering.filter { containers.contains($0.key) } }
 
     fileprivate func cancelled(_ run: Run) {
         if run.isRunning, let id = run.machine.execID { lingering[run.container] = id }

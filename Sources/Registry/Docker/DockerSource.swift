@@ -183,13 +183,13 @@ public final class DockerSource: Handler, CatalogueSource {
             isTouched = true
         case .remove(let id):
             catalogue.remove(id)
-            commands.forget(id)
             isTouched = true
         case .unreadable(let id, let failure):
             catalogue.unreadable(id, failure)
             isTouched = true
         case .commit(let ids):
             catalogue.retain(ids)
+            commands.retain(ids)
             counters.reads += 1
             tell(isReading: true)
             isTouched = false
