@@ -69,6 +69,15 @@ final class HTTP2Client: HTTP2Connection {
     /// Whether it can be used at all.
     var takesStreams: Bool { isOpen && !isBroken && !isLingering && !isGoingAway }
 
+    /// From here on a connection takes no new streams. Numbers are odd and end at 2^31 - 1 (RFC 9113 section 5.1.1); what
+    /// waits for its number still finds one.
+    private static let lastNumber: Int32 = .max - (1 << 16)
+
+    /// A stream has got its number.
+    func numbered(_ id: Int32) {
+        if id >= Self.lastNumber, !isGoingAway { retire() }
+    }
+
     // MARK: - Connecting
 
     override func ready(_ readiness: Readiness) {

@@ -62,6 +62,7 @@ final class HTTP2InstanceStream: HTTP2Stream {
         }
         guard given > 0 else { return nil }
         id = given
+        (connection as? HTTP2Client)?.numbered(given)
         context.counters.upstreamStreams += 1
         return length
     }

@@ -208,7 +208,8 @@ class HTTP2Stream: TransportLayer {
         // A short read promises that there is no more.
         if written < capacity, !isDrained || inputEnded && !endIsGiven { connection.wake(self, .readable) }
         if written > 0 || endIsGiven { return .count(written) }
-        return isLive || inputEnded ? .wouldBlock : .failed(SystemError.connectionReset)
+        // Nothing answers what could not be sent.
+        return (isLive || inputEnded) && !isCut ? .wouldBlock : .failed(SystemError.connectionReset)
     }
 
     private func readBody(_ target: UnsafeMutableRawPointer, _ space: Int, _ connection: HTTP2Connection) -> Int {
