@@ -93,7 +93,10 @@ final class RelaySession {
         // Most sessions end before a dead instance could be noticed: they need not pay for keepalive.
         worker.loop.setDeadline(end, after: Self.lookNanoseconds)
         if let endpoint { worker.dialed(endpoint, nil) }
-        if let version = worker.balancer.proxyVersion(pool), !introduce(version) { return close() }
+        if let version = worker.balancer.proxyVersion(pool), !introduce(version) {
+            worker.counters.resets += 1
+            return reset()
+        }
         touch()
         pump()
     }
