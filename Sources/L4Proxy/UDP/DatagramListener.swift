@@ -108,13 +108,12 @@ final class DatagramListener: Handler {
 
     /// Sends what the batch holds to the client, from the address that it asked.
     func reply(_ count: Int, along path: DatagramPath) {
-        let bytes = (0..<count).reduce(0) { $0 + worker.batch.length($1) }
-        if case .count(count) = worker.batch.send(0..<count, through: socket, along: path) {
-            worker.counters.datagramsToClients += UInt64(count)
-            worker.counters.bytesToClients += UInt64(bytes)
-        } else {
-            worker.counters.droppedBySocket += 1
-        }
+        let batch = worker.batch
+        var sent = 0
+        if case .count(let taken) = batch.send(0..<count, through: socket, along: path) { sent = taken }
+        worker.counters.datagramsToClients += UInt64(sent)
+        for index in 0..<sent { worker.counters.bytesToClients += UInt64(batch.length(index)) }
+        worker.counters.droppedBySocket += UInt64(count - sent)
     }
 
     // MARK: - End
