@@ -223,7 +223,7 @@ class HTTP2Stream: TransportLayer {
         count = min(inbox.count, space - ChunkFrame.headroom - 2)
         guard count > 0 else { return 0 }
         var writer = HeadWriter(target, capacity: space)
-        writer.append(hexadecimal: UInt64(count))
+        writer.append(hex: UInt64(count), digits: (67 - count.leadingZeroBitCount) / 4)
         writer.append("\r\n")
         let start = writer.count
         count = inbox.read(into: target + start, count, buffers)
@@ -271,16 +271,4 @@ class HTTP2Stream: TransportLayer {
     }
 
     override final func resetOnClose() { isCut = true }
-}
-
-extension HeadWriter {
-    mutating func append(hexadecimal value: UInt64) {
-        var shift = max(0, (67 - value.leadingZeroBitCount) / 4 * 4 - 4)
-        while true {
-            let digit = UInt8(value >> UInt64(shift) & 15)
-            append(byte: digit < 10 ? digit + 48 : digit + 87)
-            if shift == 0 { return }
-            shift -= 4
-        }
-    }
 }
