@@ -66,7 +66,6 @@ struct HTTP2Session {
 
     /// Whether anything can still come or go.
     var isAlive: Bool { nghttp2_session_want_read(handle) != 0 || nghttp2_session_want_write(handle) != 0 }
-    var wantsToWrite: Bool { nghttp2_session_want_write(handle) != 0 }
     /// Frames that wait to be sent.
     var queuedFrames: Int { nghttp2_session_get_outbound_queue_size(handle) }
 

@@ -63,19 +63,6 @@ public struct Socket: Sendable {
 
     // MARK: Datagrams
 
-    /// One datagram and its sender. A datagram longer than the buffer is cut.
-    public func receiveFrom(_ buffer: UnsafeMutableRawPointer, _ capacity: Int) -> (IOResult, SocketAddress?) {
-        var storage = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        let fd = descriptor
-        let result = withUnsafeMutablePointer(to: &storage) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                retrying { recvfrom(fd, buffer, capacity, 0, address, &length) }
-            }
-        }
-        return (result, SocketAddress(storage))
-    }
-
     public func send(_ bytes: UnsafeRawPointer, _ count: Int, to peer: SocketAddress) -> IOResult {
         let fd = descriptor
         return peer.withSockaddr { address, length in

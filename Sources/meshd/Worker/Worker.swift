@@ -2,7 +2,6 @@ import L4Proxy
 import L7Router
 import MeshCore
 import NetAddress
-import NetAddress
 import Reactor
 
 /// A worker's way to the access log.
