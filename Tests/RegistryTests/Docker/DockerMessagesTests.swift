@@ -1,3 +1,4 @@
+import JSONCodec
 import NetAddress
 import TestSupport
 import Testing
@@ -101,14 +102,23 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
             let input = random.mutate(
                 random.element(of: corpus), crossedWith: random.element(of: corpus),
                 interesting: bytes("{}[],:\"\\0null"))
-            if (try? DockerAnswer.list(input)) != nil { taken += 1 }
+            if let list = try? DockerAnswer.list(input) {
+                taken += 1
+                #expect(list.containers.allSatisfy { DockerRequest.isID($0.id) })
+            }
             if let container = try? DockerAnswer.container(input) {
                 taken += 1
                 var catalogue = DockerCatalogue(place: .local, routingDomain: nil)
                 catalogue.put(container)
                 #expect(catalogue.instances.count + catalogue.problemCount <= 1)
+                for announcement in catalogue.announcements.values {
+                    #expect(throws: Never.self) { try JSONValue.parse(announcement.json) }
+                }
             }
-            if (try? DockerAnswer.event(input)) != nil { taken += 1 }
+            if let event = try? DockerAnswer.event(input) {
+                taken += 1
+                #expect(DockerRequest.isID(event.id))
+            }
             var output = DockerOutput()
             output.add(input)
             #expect(output.line.utf8.count <= 600)
