@@ -157,6 +157,28 @@ import Testing
         }
     }
 
+    @Test func instancesThatAreTakenOutOneByOneAreGone() throws {
+        let etcd = try EtcdCluster()
+        let one = try HTTPInstance("one")
+        try etcd.putService("web", Web.host)
+        for id in ["1", "2"] { try etcd.putInstance("web", id, one) }
+        let mesh = try MeshProcess.watching(etcd.registry, flags: ["--registry-empty-hold-seconds", "3600"])
+        try mesh.awaitAnswer(Web.host, "one")
+        for id in ["1", "2"] { try etcd.delete("instances/web/\(id)") }
+        try mesh.awaitAnswer(Web.host, "503")
+        // And those that whoever announces them takes back.
+        let announced = try (0..<2).map { number in
+            try ChildProcess(
+                Binary.path, ["announce", "web", one.address, "--registry", etcd.registry, "--id", "a\(number)"],
+                files: "\(etcd.directory.path)/announce-\(number)")
+        }
+        try eventually("both are there") { try mesh.statusText().contains("2 instances  ") }
+        for process in announced { process.signal(SIGTERM) }
+        for process in announced { try demandEqual(try process.waitExit(), 0, "exit status: \(process.errors)") }
+        try mesh.awaitAnswer(Web.host, "503")
+        try demandEqual(try mesh.metric("meshd_etcd_held_instances"), 0, "held")
+    }
+
     @Test func heldInstancesAreLetGoInTheEnd() throws {
         let etcd = try EtcdCluster()
         let one = try HTTPInstance("one")

@@ -1,6 +1,9 @@
 /// Keeps keys in etcd under a lease of their own, for as long as somebody is there to renew it. Pure: what happened
 /// comes in, what to do goes out.
 ///
+/// A key that is taken back says so first, where there is something to say: to others a deleted key looks like one
+/// whose lease was lost.
+///
 /// One request is under way at a time. Where the lease is gone, because etcd was away for longer than it lasts, a new
 /// one is asked for and everything is written again.
 struct AnnounceMachine {
@@ -16,7 +19,9 @@ struct AnnounceMachine {
         case failed(EtcdFailure)
         case timer
         /// Take everything back and end.
-        case withdraw
+        ///
+        /// - Parameter isSaid: whether the keys say so first.
+        case withdraw(isSaid: Bool)
     }
 
     enum Action: Equatable {
@@ -44,6 +49,8 @@ struct AnnounceMachine {
     static let batchLimit = 64
 
     private let ttlSeconds: Int
+    /// What a key with this value says before it goes; `nil`: nothing, or it does already.
+    private let farewell: (_ key: String, _ value: [UInt8]) -> [UInt8]?
     private var wanted: [String: [UInt8]] = [:]
     /// What is there under our lease.
     private var present: [String: [UInt8]] = [:]
@@ -55,12 +62,16 @@ struct AnnounceMachine {
     /// Between a failure and its next attempt.
     private var isWaiting = false
     private var isWithdrawing = false
+    private var isFarewellSaid = false
     private var isOver = false
     private var isTold = false
     private var backoff = Backoff()
 
     /// - Parameter ttlSeconds: how long the keys outlive the last sign of life; 2...86,400.
-    init(ttlSeconds: Int) { self.ttlSeconds = min(max(ttlSeconds, 2), 86_400) }
+    init(ttlSeconds: Int, farewell: @escaping (_ key: String, _ value: [UInt8]) -> [UInt8]? = { _, _ in nil }) {
+        self.ttlSeconds = min(max(ttlSeconds, 2), 86_400)
+        self.farewell = farewell
+    }
 
     mutating func handle(_ event: Event, random: UInt64) -> [Action] {
         guard !isOver else { return [] }
@@ -69,8 +80,9 @@ struct AnnounceMachine {
         case .set(let keys):
             isTold = isTold && keys == wanted
             wanted = keys
-        case .withdraw:
+        case .withdraw(let isSaid):
             isWithdrawing = true
+            isFarewellSaid = !isSaid
             // Not worth a pause: what is left ends with the lease anyway.
             isWaiting = false
         case .timer:
@@ -123,6 +135,8 @@ struct AnnounceMachine {
         }
         isWaiting = true
         isTold = false
+        // The end is more urgent than what is said at it.
+        if isWithdrawing { isFarewellSaid = true }
         // Whether the lease has outlived this is the first thing to know.
         isRenewalDue = lease != nil
         isRenewalSet = false
@@ -137,6 +151,8 @@ struct AnnounceMachine {
                 isOver = true
                 return [.withdrawn]
             }
+            let farewells = isFarewellSaid ? [:] : farewells(present)
+            if !farewells.isEmpty { return write(Self.batch(farewells), [], lease) }
             operation = .revoke
             return [.revoke(lease: lease)]
         }
@@ -149,12 +165,32 @@ struct AnnounceMachine {
             operation = .keepAlive
             return [.keepAlive(lease: lease)]
         }
-        let puts = wanted.filter { present[$0.key] != $0.value }.sorted { $0.key < $1.key }.prefix(Self.batchLimit)
-        let deletes = present.keys.filter { wanted[$0] == nil }.sorted().prefix(Self.batchLimit - puts.count)
+        let leaving = present.filter { wanted[$0.key] == nil }
+        let farewells = farewells(leaving)
+        var puts = wanted.filter { present[$0.key] != $0.value }
+        puts.merge(farewells, uniquingKeysWith: { $1 })
+        puts = Self.batch(puts)
+        let deletes = leaving.keys.filter { farewells[$0] == nil }.sorted().prefix(Self.batchLimit - puts.count)
         guard !puts.isEmpty || !deletes.isEmpty else { return announced() + renewal() }
-        let batch = Dictionary(uniqueKeysWithValues: puts.map { ($0.key, $0.value) })
-        operation = .write(puts: batch, deletes: Array(deletes))
-        return [.write(puts: batch, lease: lease, deletes: Array(deletes))]
+        return write(puts, Array(deletes), lease)
+    }
+
+    private mutating func write(_ puts: [String: [UInt8]], _ deletes: [String], _ lease: Int64) -> [Action] {
+        operation = .write(puts: puts, deletes: deletes)
+        return [.write(puts: puts, lease: lease, deletes: deletes)]
+    }
+
+    /// What these keys still have to say before they go.
+    private func farewells(_ keys: [String: [UInt8]]) -> [String: [UInt8]] {
+        var found: [String: [UInt8]] = [:]
+        for (key, value) in keys { found[key] = farewell(key, value) }
+        return found
+    }
+
+    /// As much of it as goes into one transaction.
+    private static func batch(_ puts: [String: [UInt8]]) -> [String: [UInt8]] {
+        guard puts.count > batchLimit else { return puts }
+        return Dictionary(uniqueKeysWithValues: puts.sorted { $0.key < $1.key }.prefix(batchLimit).map { ($0, $1) })
     }
 
     private mutating func renewal() -> [Action] {

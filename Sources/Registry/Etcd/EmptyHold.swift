@@ -3,6 +3,8 @@ import MeshCore
 /// Holds removals back where all instances go at once: a registry that has lost its leases or its data says the same
 /// as an operator who has stopped everything, and is far more common. Pure.
 ///
+/// What is known to have been taken out on purpose is not missed: it counts for nothing and is not brought back.
+///
 /// While it holds, what comes is taken at once and what went stays. It lets go when everything has come back, or
 /// after a time, from when the registry is believed.
 struct EmptyHold {
@@ -18,7 +20,10 @@ struct EmptyHold {
     private(set) var untilNanoseconds: UInt64?
     private var missingServices: [String: ServiceSpec] = [:]
     private var missingInstances: [InstanceKey: InstanceSpec] = [:]
+    /// From the first instance that went on, as long as others follow.
     private var recent: [(at: UInt64, effect: EtcdEffect)] = []
+    /// When the last one went.
+    private var lastLoss: UInt64 = 0
 
     init(holdNanoseconds: UInt64) { self.holdNanoseconds = holdNanoseconds }
 
@@ -44,7 +49,9 @@ struct EmptyHold {
         recent = []
         // What went before it was seen that everything goes comes back.
         return missingServices.values.map { .upsertService($0) } + missingInstances.values.map { .upsertInstance($0) }
-            + effects.filter { if case .upsertService = $0 { true } else { false } }
+            + effects.filter { effect in
+                if case .upsertService = effect { true } else { effect.isOnPurpose }
+            }
     }
 
     /// The content that takes the place of what is in force after everything was read anew.
@@ -54,15 +61,13 @@ struct EmptyHold {
     ) -> (services: [ServiceSpec], instances: [InstanceSpec]) {
         recent = []
         if !isHolding {
-            guard holdNanoseconds > 0, now.instances.isEmpty, !before.instances.isEmpty else { return now }
+            // One that drained was on its way out.
+            guard holdNanoseconds > 0, now.instances.isEmpty, before.instances.contains(where: { !$0.isDraining })
+            else { return now }
             begin(nowNanoseconds)
-            missingInstances = Dictionary(
-                before.instances.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
-            missingServices = Dictionary(before.services.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        } else {
-            for spec in before.instances { missingInstances[spec.key] = spec }
-            for spec in before.services { missingServices[spec.name] = spec }
         }
+        for spec in before.instances where !spec.isDraining { missingInstances[spec.key] = spec }
+        for spec in before.services { missingServices[spec.name] = spec }
         for service in now.services { missingServices[service.name] = nil }
         for instance in now.instances { missingInstances[instance.key] = nil }
         let result = (
@@ -78,7 +83,8 @@ struct EmptyHold {
         var gone: Set<InstanceKey> = []
         for (_, effect) in recent {
             switch effect {
-            case .removeInstance(let spec): gone.insert(spec.key)
+            case .removeInstance(let spec, let isOnPurpose):
+                if isOnPurpose { gone.remove(spec.key) } else { gone.insert(spec.key) }
             case .upsertInstance(let spec): gone.remove(spec.key)
             case .upsertService, .removeService: break
             }
@@ -107,25 +113,42 @@ struct EmptyHold {
         switch effect {
         case .upsertService(let spec): missingServices[spec.name] = nil
         case .upsertInstance(let spec): missingInstances[spec.key] = nil
-        case .removeService(let spec):
-            missingServices[spec.name] = spec
-            return false
-        case .removeInstance(let spec):
-            missingInstances[spec.key] = spec
-            return false
+        case .removeService(let spec, let isOnPurpose):
+            missingServices[spec.name] = isOnPurpose ? nil : spec
+        case .removeInstance(let spec, let isOnPurpose):
+            missingInstances[spec.key] = isOnPurpose ? nil : spec
         }
-        return true
+        return !effect.isLoss
     }
 
     private mutating func remember(_ effects: [EtcdEffect], _ now: UInt64) {
         let start = now > Self.windowNanoseconds ? now - Self.windowNanoseconds : 0
-        if let last = recent.last, last.at + Self.gapNanoseconds < now { recent = [] }
+        if lastLoss + Self.gapNanoseconds < now { recent = [] }
         if let stale = recent.firstIndex(where: { $0.at >= start }) {
             recent.removeFirst(stale)
         } else {
             recent = []
         }
         // In order: what went and came back is not missing.
-        for effect in effects where recent.count < Self.maximumRecent { recent.append((now, effect)) }
+        for effect in effects where recent.count < Self.maximumRecent {
+            if effect.isLoss { lastLoss = now }
+            if effect.isLoss || !recent.isEmpty { recent.append((now, effect)) }
+        }
+    }
+}
+
+extension EtcdEffect {
+    fileprivate var isOnPurpose: Bool {
+        switch self {
+        case .removeInstance(_, let isOnPurpose), .removeService(_, let isOnPurpose): isOnPurpose
+        case .upsertInstance, .upsertService: false
+        }
+    }
+
+    fileprivate var isLoss: Bool {
+        switch self {
+        case .removeInstance(_, let isOnPurpose), .removeService(_, let isOnPurpose): !isOnPurpose
+        case .upsertInstance, .upsertService: false
+        }
     }
 }

@@ -42,7 +42,9 @@ public final class EtcdAnnouncer: Handler {
         let patience = AnnounceMachine.patienceNanoseconds(ttlSeconds: ttlSeconds)
         client = EtcdClient(url, on: loop, seed: seed, timeoutNanoseconds: patience)
         schema = EtcdSchema(url)
-        machine = AnnounceMachine(ttlSeconds: ttlSeconds)
+        machine = AnnounceMachine(ttlSeconds: ttlSeconds) { [schema] key, value in
+            if case .instance = schema.place(key) { InstanceAnnouncement.draining(value) } else { nil }
+        }
         random = SourceRandom(state: seed)
         super.init()
         loop.attach(self)
@@ -62,14 +64,17 @@ public final class EtcdAnnouncer: Handler {
         loop.requeue(self)
     }
 
-    /// Takes one instance back; harmless where it was not announced.
+    /// Takes one instance back, which says first that it drains; harmless where it was not announced.
     public func remove(_ key: InstanceKey) {
         wanted[schema.instance(key)] = nil
         loop.requeue(self)
     }
 
     /// Takes everything back and ends.
-    public func withdraw() { handle(.withdraw) }
+    ///
+    /// - Parameter isSaid: whether the instances end on purpose, which is then said first; otherwise they are gone as
+    ///   if the lease were lost.
+    public func withdraw(isSaid: Bool) { handle(.withdraw(isSaid: isSaid)) }
 
     /// Ends all requests and tells nothing more; what is announced lives as long as its lease.
     public func stop() {

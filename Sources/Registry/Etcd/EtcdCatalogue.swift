@@ -2,12 +2,13 @@ import JSONCodec
 import MeshCore
 import NetAddress
 
-/// A step of the catalogue that etcd's keys describe. Removals carry what was there, for who may want it back.
+/// A step of the catalogue that etcd's keys describe. Removals carry what was there, for who may want it back, and
+/// whether somebody took the instance out: a lease that ends takes whatever is under it, and says no more.
 enum EtcdEffect: Equatable {
     case upsertService(ServiceSpec)
-    case removeService(ServiceSpec)
+    case removeService(ServiceSpec, isOnPurpose: Bool = false)
     case upsertInstance(InstanceSpec)
-    case removeInstance(InstanceSpec)
+    case removeInstance(InstanceSpec, isOnPurpose: Bool = false)
 }
 
 /// The keys below the prefix as services and instances. Pure.
@@ -212,15 +213,21 @@ struct EtcdCatalogue {
     }
 
     /// What a change of a watched key means.
-    mutating func apply(_ change: EtcdChange) -> [EtcdEffect] {
+    ///
+    /// - Parameter isAlone: whether no other instance's key was deleted in the same revision.
+    mutating func apply(_ change: EtcdChange, isAlone: Bool = false) -> [EtcdEffect] {
         let key: String
         switch change {
         case .put(let pair): key = pair.key
         case .delete(let deleted, _): key = deleted
         }
         let place = schema.place(key)
-        if case .instance(let instance) = place, services[instance.service]?.declared != nil {
-            return apply(change, place, toInstance: instance)
+        var takenOut: InstanceKey?
+        if case .instance(let instance) = place {
+            if case .delete = change, isTakenOut(instance, isAlone) { takenOut = instance }
+            if services[instance.service]?.declared != nil {
+                return apply(change, place, toInstance: instance, isTakenOut: takenOut != nil)
+            }
         }
         let before = content(concerned(place))
         switch change {
@@ -233,12 +240,19 @@ struct EtcdCatalogue {
         }
         var concerned = concerned(place)
         concerned.instances.formUnion(before.instances.keys)
-        return Self.effects(before, content(concerned))
+        return Self.effects(before, content(concerned), takenOut: takenOut)
+    }
+
+    /// Whether the instance, where its key is deleted, does not just get lost: it drained before, or is a key that
+    /// somebody deletes by itself and no lease can have taken along.
+    private func isTakenOut(_ key: InstanceKey, _ isAlone: Bool) -> Bool {
+        guard let instance = services[key.service]?.instances[key.id] else { return false }
+        return (isAlone && !instance.isLeased) || drained(instance.spec).isDraining
     }
 
     /// Where the service has a key of its own, an instance's key has a say in that instance alone.
     private mutating func apply(
-        _ change: EtcdChange, _ place: EtcdSchema.Place, toInstance key: InstanceKey
+        _ change: EtcdChange, _ place: EtcdSchema.Place, toInstance key: InstanceKey, isTakenOut: Bool
     ) -> [EtcdEffect] {
         let before = instance(key)
         switch change {
@@ -247,7 +261,8 @@ struct EtcdCatalogue {
         }
         let after = instance(key)
         guard after != before else { return [] }
-        return [after.map { .upsertInstance($0) } ?? before.map { .removeInstance($0) }].compactMap(\.self)
+        if let after { return [.upsertInstance(after)] }
+        return before.map { [.removeInstance($0, isOnPurpose: isTakenOut)] } ?? []
     }
 
     // MARK: - Effects
@@ -282,7 +297,7 @@ struct EtcdCatalogue {
     }
 
     /// Services first where they come, last where they go.
-    private static func effects(_ before: Content, _ after: Content) -> [EtcdEffect] {
+    private static func effects(_ before: Content, _ after: Content, takenOut: InstanceKey?) -> [EtcdEffect] {
         var effects: [EtcdEffect] = []
         if let spec = after.spec, spec != before.spec { effects.append(.upsertService(spec)) }
         for (key, now) in after.instances.sorted(by: { $0.key < $1.key }) {
@@ -291,10 +306,12 @@ struct EtcdCatalogue {
             if let now {
                 effects.append(.upsertInstance(now))
             } else if let then {
-                effects.append(.removeInstance(then))
+                effects.append(.removeInstance(then, isOnPurpose: key == takenOut))
             }
         }
-        if let spec = before.spec, after.spec == nil { effects.append(.removeService(spec)) }
+        if let spec = before.spec, after.spec == nil {
+            effects.append(.removeService(spec, isOnPurpose: takenOut != nil))
+        }
         return effects
     }
 

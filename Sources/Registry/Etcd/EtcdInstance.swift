@@ -7,6 +7,8 @@ import YAML
 struct EtcdInstance: Equatable {
     var spec: InstanceSpec
     let createRevision: Int64
+    /// Whether the key ends with somebody's lease.
+    let isLeased: Bool
     /// The member `service`: what the service is where no key of its own says so.
     var definition: JSONValue?
 
@@ -35,7 +37,12 @@ struct EtcdInstance: Equatable {
             spec.weight = Int(number)
         }
         if let verdict = value["verdict"] { spec.verdict = try self.verdict(verdict, value["cause"]) }
-        return EtcdInstance(spec: spec, createRevision: pair.createRevision, definition: value["service"])
+        if let draining = value["draining"] {
+            guard let isDraining = draining.bool else { throw TextFault("'draining' is not true or false") }
+            spec.isDraining = isDraining
+        }
+        return EtcdInstance(
+            spec: spec, createRevision: pair.createRevision, isLeased: pair.lease != 0, definition: value["service"])
     }
 
     private static func place(_ text: String) throws(TextFault) -> (IPAddress, solePort: UInt16?) {

@@ -9,6 +9,8 @@ struct EtcdKeyValue: Equatable {
     let value: [UInt8]
     let createRevision: Int64
     let modRevision: Int64
+    /// 0: none.
+    var lease: Int64 = 0
 }
 
 /// A part of a range read.
@@ -273,7 +275,8 @@ enum EtcdAnswer {
         EtcdKeyValue(
             key: String(decoding: try bytes(item["key"], "key"), as: UTF8.self),
             value: try item["value"].map { value throws(EtcdFailure) in try bytes(value, "value") } ?? [],
-            createRevision: item["create_revision"]?.integer ?? 0, modRevision: item["mod_revision"]?.integer ?? 0)
+            createRevision: item["create_revision"]?.integer ?? 0, modRevision: item["mod_revision"]?.integer ?? 0,
+            lease: item["lease"]?.integer ?? 0)
     }
 
     private static func bytes(_ value: JSONValue?, _ name: String) throws(EtcdFailure) -> [UInt8] {

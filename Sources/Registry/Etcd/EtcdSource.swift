@@ -248,9 +248,10 @@ public final class EtcdSource: Handler, CatalogueSource {
     }
 
     private func take(_ changes: [EtcdChange]) {
+        let deletions = EtcdChange.instanceDeletions(changes, schema)
         for change in changes {
             counters.changes += 1
-            let effects = catalogue.apply(change)
+            let effects = catalogue.apply(change, isAlone: deletions[change.modRevision] == 1)
             let isEmpty = !effects.isEmpty && !catalogue.hasInstances
             for effect in hold.filter(effects, isEmpty: isEmpty, nowNanoseconds: loop.nowNanoseconds) {
                 tell(effect.change)
@@ -321,13 +322,24 @@ public final class EtcdSource: Handler, CatalogueSource {
     }
 }
 
+extension EtcdChange {
+    /// How many instances' keys are deleted in each revision.
+    static func instanceDeletions(_ changes: [EtcdChange], _ schema: EtcdSchema) -> [Int64: Int] {
+        var counts: [Int64: Int] = [:]
+        for case .delete(let key, let revision) in changes {
+            if case .instance = schema.place(key) { counts[revision, default: 0] += 1 }
+        }
+        return counts
+    }
+}
+
 extension EtcdEffect {
     var change: SourceEvent.Change {
         switch self {
         case .upsertService(let spec): .upsertService(spec)
-        case .removeService(let spec): .removeService(name: spec.name)
+        case .removeService(let spec, _): .removeService(name: spec.name)
         case .upsertInstance(let spec): .upsertInstance(spec)
-        case .removeInstance(let spec): .removeInstance(spec.key)
+        case .removeInstance(let spec, _): .removeInstance(spec.key)
         }
     }
 }

@@ -17,6 +17,8 @@ public struct InstanceAnnouncement: Hashable, Sendable {
     public var weight: Int
     /// What this node finds by probing; `nil`: every node probes by itself.
     public var verdict: AnnouncedVerdict?
+    /// It is about to end: what is in flight may finish, no new picks.
+    public var isDraining: Bool
     /// What the service is where no key of its own says so: labels of a Compose service, and container ports beside
     /// those that labels name.
     public var labels: [String: String]
@@ -26,7 +28,7 @@ public struct InstanceAnnouncement: Hashable, Sendable {
     public init(
         key: InstanceKey, address: IPAddress, solePort: UInt16? = nil, portMap: [UInt16: UInt16] = [:],
         node: String? = nil, zone: String? = nil, version: String? = nil, weight: Int = 1,
-        verdict: AnnouncedVerdict? = nil,
+        verdict: AnnouncedVerdict? = nil, isDraining: Bool = false,
         labels: [String: String] = [:], exposedPorts: [UInt16] = [], exposedUDPPorts: [UInt16] = []
     ) {
         self.key = key
@@ -38,6 +40,7 @@ public struct InstanceAnnouncement: Hashable, Sendable {
         self.version = version
         self.weight = weight
         self.verdict = verdict
+        self.isDraining = isDraining
         self.labels = labels
         self.exposedPorts = exposedPorts
         self.exposedUDPPorts = exposedUDPPorts
@@ -49,7 +52,8 @@ public struct InstanceAnnouncement: Hashable, Sendable {
     /// The value of the key. Members are sorted, so that the same says the same.
     public var json: String {
         let place = solePort.map { SocketAddress(address, $0).description } ?? address.description
-        var members = ["\"address\":\(EtcdRequest.quoted(place))"]
+        var members = isDraining ? [Self.drainingMember] : []
+        members.append("\"address\":\(EtcdRequest.quoted(place))")
         if !portMap.isEmpty {
             let ports = portMap.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
             members.append("\"ports\":{\(ports.joined(separator: ","))}")
@@ -70,6 +74,14 @@ public struct InstanceAnnouncement: Hashable, Sendable {
             members.append("\"service\":\(serviceJSON)")
         }
         return "{\(members.joined(separator: ","))}"
+    }
+
+    private static let drainingMember = "\"draining\":true"
+    private static let drainingStart = Array("{\(drainingMember),".utf8)
+
+    /// The value of a key that says the same and that its instance drains; `nil`: it says so already.
+    static func draining(_ json: [UInt8]) -> [UInt8]? {
+        json.starts(with: drainingStart) ? nil : drainingStart + json.dropFirst()
     }
 
     private var serviceJSON: String {

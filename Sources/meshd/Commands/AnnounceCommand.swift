@@ -138,7 +138,7 @@ enum AnnounceCommand {
         loop.attach(patience)
         try signals.open(on: loop) { _ in
             loop.setDeadline(patience, after: patienceNanoseconds)
-            announcer.withdraw()
+            announcer.withdraw(isSaid: true)
         }
         announcer.announce(plan.announcement)
         loop.run()

@@ -51,6 +51,6 @@ extension Node {
         loop.attach(patience)
         loop.setDeadline(patience, after: 1_000_000_000)
         leave = end
-        presence.withdraw()
+        presence.withdraw(isSaid: false)
     }
 }

@@ -178,7 +178,8 @@ final class NodeAgent: Handler {
         guard !isWithdrawing else { return }
         isWithdrawing = true
         loop.setDeadline(self, after: Self.patienceNanoseconds)
-        announcer.withdraw()
+        // The containers run on: another meshd may announce them soon.
+        announcer.withdraw(isSaid: false)
     }
 
     override func deadlineReached() {

@@ -97,16 +97,72 @@ private func announced() -> Machine {
 
     @Test func withdrawsAndEnds() {
         var machine = announced()
-        #expect(machine.handle(.withdraw, random: 0) == [.revoke(lease: 7)])
+        #expect(machine.handle(.withdraw(isSaid: true), random: 0) == [.revoke(lease: 7)])
         #expect(machine.handle(.revoked, random: 0) == [.withdrawn])
         #expect(machine.handle(.timer, random: 0) == [])
         #expect(machine.handle(.set(["c": value]), random: 0) == [])
     }
 
+    /// A key under its lease that says 9 behind its value before it goes.
+    private func polite(_ keys: [String: [UInt8]]) -> Machine {
+        var machine = Machine(ttlSeconds: 9) { _, value in value.last == 9 ? nil : value + [9] }
+        _ = machine.handle(.set(keys), random: 0)
+        _ = machine.handle(.granted(lease: 7), random: 0)
+        while case .write? = machine.handle(.written, random: 0).first {}
+        return machine
+    }
+
+    @Test func whatIsTakenBackSaysSoFirst() {
+        var machine = polite(["a": [1], "b": [2], "c": [3, 9]])
+        // Together with what changes; what says so already goes at once.
+        #expect(
+            machine.handle(.set(["b": [4]]), random: 0)
+                == [.write(puts: ["a": [1, 9], "b": [4]], lease: 7, deletes: ["c"])])
+        #expect(machine.handle(.written, random: 0) == [.write(puts: [:], lease: 7, deletes: ["a"])])
+        #expect(machine.handle(.written, random: 0) == [.announced])
+    }
+
+    @Test func whatIsWantedAgainMeanwhileStays() {
+        var machine = polite(["a": [1]])
+        _ = machine.handle(.set([:]), random: 0)
+        #expect(machine.handle(.set(["a": [1]]), random: 0) == [])
+        #expect(machine.handle(.written, random: 0) == [.write(puts: ["a": [1]], lease: 7, deletes: [])])
+        #expect(machine.handle(.written, random: 0) == [.announced])
+    }
+
+    @Test func manyThatGoSaySoInBatches() {
+        var machine = polite(Dictionary(uniqueKeysWithValues: (0..<100).map { ("k\($0)", [1]) }))
+        var actions = machine.handle(.set([:]), random: 0)
+        var (said, deleted) = (Set<String>(), Set<String>())
+        while case .write(let puts, _, let deletes)? = actions.first {
+            #expect(puts.count + deletes.count <= Machine.batchLimit)
+            #expect(said.isSuperset(of: deletes))
+            said.formUnion(puts.keys)
+            deleted.formUnion(deletes)
+            actions = machine.handle(.written, random: 0)
+        }
+        #expect(said.count == 100 && deleted.count == 100)
+    }
+
+    @Test func theEndIsSaidWhereItIsMeant() {
+        var machine = polite(["a": [1]])
+        #expect(
+            machine.handle(.withdraw(isSaid: true), random: 0)
+                == [.write(puts: ["a": [1, 9]], lease: 7, deletes: [])])
+        #expect(machine.handle(.written, random: 0) == [.revoke(lease: 7)])
+        var silent = polite(["a": [1]])
+        #expect(silent.handle(.withdraw(isSaid: false), random: 0) == [.revoke(lease: 7)])
+        // A failure is no time for words.
+        var failing = polite(["a": [1]])
+        _ = failing.handle(.withdraw(isSaid: true), random: 0)
+        _ = failing.handle(.failed(down), random: 0)
+        #expect(failing.handle(.timer, random: 0) == [.revoke(lease: 7)])
+    }
+
     @Test func withdrawsAfterWhatIsUnderWay() {
         var machine = Machine(ttlSeconds: 9)
         _ = machine.handle(.set(["a": value]), random: 0)
-        #expect(machine.handle(.withdraw, random: 0) == [])
+        #expect(machine.handle(.withdraw(isSaid: true), random: 0) == [])
         #expect(machine.handle(.granted(lease: 7), random: 0) == [.revoke(lease: 7)])
         #expect(machine.handle(.failed(down), random: 0).contains(.failing(down)))
         #expect(machine.handle(.timer, random: 0) == [.revoke(lease: 7)])
@@ -117,14 +173,14 @@ private func announced() -> Machine {
     @Test func nothingToSayAsksForNothing() {
         var machine = Machine(ttlSeconds: 9)
         #expect(machine.handle(.set([:]), random: 0) == [.announced])
-        #expect(machine.handle(.withdraw, random: 0) == [.withdrawn])
+        #expect(machine.handle(.withdraw(isSaid: true), random: 0) == [.withdrawn])
     }
 
     /// An etcd that fails, loses leases and forgets: once it is well, it holds what is wanted and nothing else.
     @Test(arguments: 0..<40)
     func inTheEndEtcdHoldsWhatIsWanted(seed: UInt64) {
         var random = SeededRandom(seed: seed)
-        var machine = Machine(ttlSeconds: 9)
+        var machine = Machine(ttlSeconds: 9) { _, value in value.last == 9 ? nil : value + [9] }
         var leases: [Int64: [String: [UInt8]]] = [:]
         var lastLease: Int64 = 0
         var wanted: [String: [UInt8]] = [:]
@@ -168,7 +224,7 @@ private func announced() -> Machine {
                 }
             }
         }
-        for _ in 0..<20 where !pending.isEmpty {
+        for _ in 0..<40 where !pending.isEmpty {
             if let event = serve(pending.removeFirst(), fails: false) { pending += machine.handle(event, random: 0) }
         }
         // Old leases, no longer renewed, have ended.

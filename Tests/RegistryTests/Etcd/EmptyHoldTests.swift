@@ -64,6 +64,62 @@ private let second: UInt64 = 1_000_000_000
         #expect(hold.missingCount == 2)
     }
 
+    /// One that somebody took out is not brought back when the last one goes shortly after it, lost or not.
+    @Test(arguments: [false, true]) func whatWasTakenOutStaysOut(isLastOnPurpose: Bool) {
+        var hold = EmptyHold(holdNanoseconds: 30 * second)
+        let first = [EtcdEffect.removeInstance(instance("a"), isOnPurpose: true)]
+        #expect(hold.filter(first, isEmpty: false, nowNanoseconds: second) == first)
+        let last = [
+            EtcdEffect.removeInstance(instance("b"), isOnPurpose: isLastOnPurpose),
+            .removeService(web, isOnPurpose: isLastOnPurpose),
+        ]
+        #expect(hold.filter(last, isEmpty: true, nowNanoseconds: second + second / 2) == last)
+        #expect(!hold.isHolding)
+    }
+
+    @Test func onlyWhatIsLostIsHeld() {
+        var hold = EmptyHold(holdNanoseconds: 30 * second)
+        for id in ["a", "b"] {
+            _ = hold.filter([.removeInstance(instance(id))], isEmpty: false, nowNanoseconds: second)
+        }
+        // Lost, but then taken back by who announced it.
+        _ = hold.filter([.upsertInstance(instance("b"))], isEmpty: false, nowNanoseconds: second)
+        _ = hold.filter([.removeInstance(instance("b"), isOnPurpose: true)], isEmpty: false, nowNanoseconds: second)
+        let last: [EtcdEffect] = [.removeInstance(instance("c"))]
+        let effects = hold.filter(last, isEmpty: true, nowNanoseconds: second)
+        #expect(Set(effects.map(\.change.text)) == ["+a", "+c"])
+        // While it holds the same is so.
+        _ = hold.filter([.upsertInstance(instance("d"))], isEmpty: false, nowNanoseconds: second)
+        let gone = [EtcdEffect.removeInstance(instance("d"), isOnPurpose: true)]
+        #expect(hold.filter(gone, isEmpty: true, nowNanoseconds: second) == gone)
+        #expect(hold.missingCount == 2)
+    }
+
+    /// What comes, or changes, does not make losses that lie apart one.
+    @Test func othersChangesDoNotJoinLosses() {
+        var hold = EmptyHold(holdNanoseconds: 30 * second)
+        _ = hold.filter([.removeInstance(instance("a"))], isEmpty: false, nowNanoseconds: second)
+        for step in 1...5 as ClosedRange<UInt64> {
+            let change = [EtcdEffect.upsertInstance(instance("b"))]
+            _ = hold.filter(change, isEmpty: false, nowNanoseconds: second + step * second / 2)
+        }
+        let last = [EtcdEffect.removeInstance(instance("b"))]
+        #expect(hold.filter(last, isEmpty: true, nowNanoseconds: 4 * second) == last)
+        #expect(!hold.isHolding)
+    }
+
+    @Test func aReadingWithoutWhatDrainedIsBelieved() {
+        var hold = EmptyHold(holdNanoseconds: 30 * second)
+        var leaving = instance("a")
+        leaving.isDraining = true
+        let none = (services: [ServiceSpec](), instances: [InstanceSpec]())
+        var content = hold.filter(none, before: (services: [web], instances: [leaving]), nowNanoseconds: second)
+        #expect(content.instances.isEmpty && !hold.isHolding)
+        content = hold.filter(
+            none, before: (services: [web], instances: [leaving, instance("b")]), nowNanoseconds: second)
+        #expect(content.instances.map(\.id) == ["b"])
+    }
+
     @Test func anEmptyReadingIsHeldAndAFullOneEndsIt() {
         var hold = EmptyHold(holdNanoseconds: 30 * second)
         let full = (services: [web], instances: [instance("a")])

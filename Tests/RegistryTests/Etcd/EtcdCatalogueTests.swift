@@ -24,10 +24,10 @@ extension EtcdEffect {
     fileprivate var text: String {
         switch self {
         case .upsertService(let spec): "+\(spec.name) \(spec.routes.map { "\($0.host):\($0.containerPort)" })"
-        case .removeService(let spec): "-\(spec.name)"
+        case .removeService(let spec, let isOnPurpose): "-\(spec.name)\(isOnPurpose ? " on purpose" : "")"
         case .upsertInstance(let spec):
             "+\(spec.key) \(spec.socketAddress(containerPort: 80))\(spec.isDraining ? " draining" : "")"
-        case .removeInstance(let spec): "-\(spec.key)"
+        case .removeInstance(let spec, let isOnPurpose): "-\(spec.key)\(isOnPurpose ? " on purpose" : "")"
         }
     }
 }
@@ -46,6 +46,39 @@ private let routed = #"{"labels": {"aliyun.routing.port_80": "web.example"}}"#
         #expect(delete(&catalogue, "instances/web/a") == [])
         #expect(delete(&catalogue, "services/web") == ["-web"])
         #expect(!catalogue.hasInstances && catalogue.problems.isEmpty)
+    }
+
+    /// A lease that ends takes what is under it; whoever deletes one key, or lets an instance drain first, means it.
+    @Test(arguments: [false, true]) func whoTakesAnInstanceOutMeansIt(isDeclared: Bool) {
+        var catalogue = empty()
+        if isDeclared { _ = put(&catalogue, "services/web", routed) }
+        let value = #"{"address":"10.0.0.1","service":{"expose":[80]}}"#
+        func gone(_ lease: Int64, _ value: String, isAlone: Bool, order: Bool = false) -> [String] {
+            var pair = pair("instances/web/a", value, 1)
+            pair.lease = lease
+            _ = catalogue.apply(.put(pair))
+            if order { _ = put(&catalogue, "drains/web/a", "", 2) }
+            let effects = catalogue.apply(.delete(key: pair.key, modRevision: 3), isAlone: isAlone)
+            _ = delete(&catalogue, "drains/web/a")
+            return effects.map(\.text).filter { !isDeclared || $0 != "-web" }
+        }
+        let lost = isDeclared ? ["-web/a"] : ["-web/a", "-web"]
+        let meant = lost.map { "\($0) on purpose" }
+        #expect(gone(0, value, isAlone: true) == meant)
+        #expect(gone(0, value, isAlone: false) == lost)
+        #expect(gone(7, value, isAlone: true) == lost)
+        #expect(gone(7, value, isAlone: false, order: true) == meant)
+        #expect(gone(7, "{\"draining\":true," + value.dropFirst(), isAlone: false) == meant)
+    }
+
+    @Test func deletionsOfInstancesAreCountedByRevision() {
+        let schema = EtcdSchema(root: "/mesh/")
+        let changes: [EtcdChange] = [
+            .delete(key: "/mesh/instances/web/a", modRevision: 1), .delete(key: "/mesh/services/web", modRevision: 1),
+            .delete(key: "/mesh/instances/web/b", modRevision: 2),
+            .delete(key: "/mesh/instances/web/c", modRevision: 2), .put(pair("instances/web/d", "", 2)),
+        ]
+        #expect(EtcdChange.instanceDeletions(changes, schema) == [1: 1, 2: 2])
     }
 
     @Test func everythingAnInstanceHas() throws {
@@ -186,7 +219,7 @@ private let routed = #"{"labels": {"aliyun.routing.port_80": "web.example"}}"#
         var catalogue = empty()
         _ = put(&catalogue, "instances/web/a", #"{"address":"10.0.0.1"}"#, 1)
         _ = put(&catalogue, "drains/web/a", "", 2)
-        #expect(delete(&catalogue, "instances/web/a") == ["-web/a"])
+        #expect(delete(&catalogue, "instances/web/a") == ["-web/a on purpose"])
         #expect(put(&catalogue, "instances/web/a", #"{"address":"10.0.0.1"}"#, 4) == ["+web/a 10.0.0.1:80"])
         #expect(catalogue.drainOrders.isEmpty)
         #expect(put(&catalogue, "drains/web/a", "", 5) == ["+web/a 10.0.0.1:80 draining"])
@@ -244,9 +277,9 @@ private let routed = #"{"labels": {"aliyun.routing.port_80": "web.example"}}"#
             for effect in stepped.apply(change) {
                 switch effect {
                 case .upsertService(let spec): services[spec.name] = spec
-                case .removeService(let spec): services[spec.name] = nil
+                case .removeService(let spec, _): services[spec.name] = nil
                 case .upsertInstance(let spec): instances[spec.key] = spec
-                case .removeInstance(let spec): instances[spec.key] = nil
+                case .removeInstance(let spec, _): instances[spec.key] = nil
                 }
             }
         }
