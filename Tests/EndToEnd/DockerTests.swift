@@ -46,6 +46,46 @@ struct DockerTests {
         }
     }
 
+    @Test func oneThatIsStoppedFinishesWhatItHas() throws {
+        let engine = try DockerEngine()
+        let labels = Self.routed.merging(["mesh.service": "web"]) { $1 }
+        try engine.withMesh { mesh in
+            let one = try engine.start("one", labels, as: "linger")
+            try engine.awaitAnswer(mesh, Web.host, "one")
+            let held = try engine.heldRequest("one", engine.network, mesh)
+            let stop = try engine.begin("stop", "--time", "60", "one")
+            try expect(mesh, one, "draining")
+            try demandEqual(try mesh.metric(of: "meshd_docker_stopping_instances"), 1, "stopping")
+            try engine.start("two", labels)
+            try engine.awaitAnswer(mesh, Web.host, "two")
+            // A request that goes to the other one would wait as the first does.
+            for _ in 0..<10 { try demandEqual(try engine.answer(mesh, Web.host), "two", "answer meanwhile") }
+            try demand(held.poll() == nil && stop.poll() == nil, "what is in flight is in flight")
+            try engine.touch("one", "/go")
+            try demandEqual(try held.waitExit(), 0, "exit status of the client")
+            try demandEqual(held.output, "one", "what the client got")
+            try demandEqual(try stop.waitExit(), 0, "exit status of docker stop: \(stop.errors)")
+            try expect(mesh, one, nil)
+        }
+    }
+
+    @Test func oneThatGoesOnRegardlessComesBack() throws {
+        let engine = try DockerEngine()
+        try engine.withMesh { mesh in
+            let one = try engine.start("one", Self.routed, as: "linger", "--stop-timeout", "1")
+            try engine.awaitAnswer(mesh, Web.host, "one")
+            try engine.docker("kill", "--signal", "TERM", "one")
+            try expect(mesh, one, "draining")
+            try engine.awaitAnswer(mesh, Web.host, "503")
+            try expect(mesh, one, "healthy")
+            try engine.awaitAnswer(mesh, Web.host, "one")
+            // Started again it is another one.
+            try engine.docker("restart", "--time", "1", "one")
+            try expect(mesh, one, "healthy")
+            try engine.awaitAnswer(mesh, Web.host, "one")
+        }
+    }
+
     @Test func labelsNetworksAndNamesDecide() throws {
         let engine = try DockerEngine()
         try engine.docker("network", "create", "--subnet", "172.18.2.0/24", "front")

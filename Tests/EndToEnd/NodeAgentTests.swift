@@ -135,6 +135,26 @@ struct NodeAgentTests {
         try bench.awaitAnswer(watcher, "404")
     }
 
+    @Test func oneThatIsStoppedDrainsOnTheOtherNode() throws {
+        let bench = try Bench()
+        let agent = try bench.agent()
+        let watcher = try bench.watcher()
+        let labels = ["mesh.service": "web", "aliyun.routing.port_8080": Web.host]
+        try bench.engine.start("one", labels, as: "linger")
+        try bench.awaitAnswer(watcher, "one")
+        let held = try bench.engine.heldRequest("one", bench.other, watcher)
+        let stop = try bench.engine.begin("stop", "--time", "60", "one")
+        try eventually("it drains there: \(watcher.tail)") { try watcher.statusText().contains("draining") }
+        try bench.engine.start("two", labels)
+        try bench.awaitAnswer(watcher, "two")
+        for _ in 0..<10 { try demandEqual(try bench.answer(watcher), "two", "answer meanwhile") }
+        try bench.engine.touch("one", "/go")
+        try demandEqual(try held.waitExit(), 0, "exit status of the client")
+        try demandEqual(held.output, "one", "what the client got")
+        try demandEqual(try stop.waitExit(), 0, "exit status of docker stop: \(stop.errors)")
+        try eventually("it is gone: \(agent.tail)") { try bench.announced == 1 }
+    }
+
     @Test func aKilledAgentIsGoneWithItsLeaseAndBackWithItsRestart() throws {
         let bench = try Bench()
         let agent = try bench.agent()

@@ -7,8 +7,12 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     if let list = try? DockerAnswer.list(input) {
         for container in list.containers { precondition(DockerRequest.isID(container.id)) }
     }
-    if let event = try? DockerAnswer.event(input) { precondition(DockerRequest.isID(event.id)) }
+    if let event = try? DockerAnswer.event(input) {
+        precondition(DockerRequest.isID(event.id))
+        if case .signalled(let signal) = event.kind { precondition((1...64).contains(signal)) }
+    }
     if let container = try? DockerAnswer.container(input) {
+        precondition((1...64).contains(container.stopSignal) && (-1...86_400).contains(container.stopTimeoutSeconds))
         guard case .docker(let url)? = try? RegistryURL("docker:///d") else { return 0 }
         var catalogue = DockerCatalogue(place: DockerPlace(url: url, node: nil, zone: nil), routingDomain: nil)
         catalogue.put(container)

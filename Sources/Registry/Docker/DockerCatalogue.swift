@@ -19,6 +19,8 @@ struct DockerCatalogue {
     private var entries: [String: Entry] = [:]
     /// IDs of containers by service and instance ID.
     private var index: [String: [String: String]] = [:]
+    /// Containers that are about to end.
+    private var stopping: Set<String> = []
     /// Containers that cannot be instances, by ID, and why.
     private var faults: [String: String] = [:]
     private var news: [CatalogueProblem] = []
@@ -49,7 +51,8 @@ struct DockerCatalogue {
                 throw TextFault("more than \(Self.maximumContainers) containers")
             }
             let service = try service(of: instance, title(container))
-            remove(container.id)
+            drop(container.id)
+            faults[container.id] = nil
             entries[container.id] = Entry(instance: instance, service: service)
             index[instance.spec.service, default: [:]][instance.spec.id] = container.id
             warnOfOtherProject(instance, title(container))
@@ -70,6 +73,12 @@ struct DockerCatalogue {
     mutating func remove(_ id: String) {
         drop(id)
         faults[id] = nil
+        stopping.remove(id)
+    }
+
+    /// The container was told to end, or goes on after all: its instance drains meanwhile.
+    mutating func setStopping(_ id: String, _ isStopping: Bool) {
+        if isStopping { stopping.insert(id) } else { stopping.remove(id) }
     }
 
     private mutating func drop(_ id: String) {
@@ -86,6 +95,7 @@ struct DockerCatalogue {
     mutating func retain(_ ids: Set<String>) {
         for id in entries.keys where !ids.contains(id) { drop(id) }
         faults = faults.filter { ids.contains($0.key) }
+        stopping.formIntersection(ids)
     }
 
     private func title(_ container: DockerContainer) -> String {
@@ -144,7 +154,14 @@ struct DockerCatalogue {
     }
 
     /// Sorted by service and ID.
-    var instances: [InstanceSpec] { entries.values.map(\.instance.spec).sorted { $0.key < $1.key } }
+    var instances: [InstanceSpec] {
+        let specs = entries.map { id, entry in
+            var spec = entry.instance.spec
+            spec.isDraining = stopping.contains(id)
+            return spec
+        }
+        return specs.sorted { $0.key < $1.key }
+    }
 
     /// The container of an instance, by its full ID.
     func containerID(_ key: InstanceKey) -> String? {
@@ -159,11 +176,12 @@ struct DockerCatalogue {
     /// What a node says of its instances, without what it finds by probing.
     var announcements: [InstanceKey: InstanceAnnouncement] {
         var result: [InstanceKey: InstanceAnnouncement] = [:]
-        for entry in entries.values {
+        for (id, entry) in entries {
             let spec = entry.instance.spec
             result[spec.key] = InstanceAnnouncement(
                 key: spec.key, address: spec.address, portMap: spec.portMap, node: spec.node, zone: spec.zone,
-                version: spec.version, weight: spec.weight, labels: entry.instance.labels,
+                version: spec.version, weight: spec.weight, isDraining: stopping.contains(id),
+                labels: entry.instance.labels,
                 exposedPorts: entry.instance.tcpPorts, exposedUDPPorts: entry.instance.udpPorts)
         }
         return result

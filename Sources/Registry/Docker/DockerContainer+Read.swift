@@ -15,6 +15,12 @@ extension DockerAnswer {
         container.created = String((value["Created"]?.text ?? "").prefix(64).prefix { $0 != "Z" })
         try readState(value["State"], &container)
         container.networkMode = value["HostConfig"]?["NetworkMode"]?.text ?? "default"
+        if let signal = value["Config"]?["StopSignal"]?.text.flatMap({ DockerSignal.number($0) }) {
+            container.stopSignal = signal
+        }
+        if let seconds = value["Config"]?["StopTimeout"]?.integer {
+            container.stopTimeoutSeconds = Int(min(max(seconds, -1), 86_400))
+        }
         for member in try members(value["Config"]?["Labels"], "Labels") {
             guard let text = member.value.text else { throw .malformed("a label that is no text") }
             container.labels[member.name] = text
@@ -38,7 +44,8 @@ extension DockerAnswer {
         // One that is being restarted is said to run, without a process.
         let isRestarting = state?["Restarting"]?.bool ?? false
         container.isRunning = isRunning && !isRestarting
-        container.startedAtSeconds = state?["StartedAt"]?.text.flatMap { seconds($0) }
+        container.startedAt = String((state?["StartedAt"]?.text ?? "").prefix(64))
+        container.startedAtSeconds = seconds(container.startedAt)
         container.isPaused = state?["Paused"]?.bool ?? false
         switch state?["Health"]?["Status"]?.text {
         case "healthy": container.health = .healthy

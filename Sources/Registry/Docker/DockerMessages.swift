@@ -59,9 +59,15 @@ struct DockerContainer: Equatable {
     var created = ""
     /// When it began to run, in seconds since 1970; `nil`: the engine does not say.
     var startedAtSeconds: Int64?
+    /// The same as the engine writes it.
+    var startedAt = ""
     var isRunning = true
     var isPaused = false
     var health = Health.none
+    /// What the engine sends to stop it, 1...64.
+    var stopSignal = DockerSignal.terminate
+    /// How long it may take to end by itself then, up to a day; negative: for ever.
+    var stopTimeoutSeconds = 10
     var labels: [String: String] = [:]
     /// `bridge`, `host`, `none`, `container:ID`, or a network's name.
     var networkMode = "bridge"
@@ -79,6 +85,8 @@ struct DockerEvent: Equatable {
         case gone
         /// Something about it may be different.
         case changed
+        /// A signal was sent to it.
+        case signalled(Int)
         case other
     }
 
@@ -102,7 +110,7 @@ enum DockerLabels {
 enum DockerRequest {
     /// What can change an instance. `health_status` is a beginning of actions' names, which all of them then are.
     private static let actions = [
-        "start", "restart", "die", "stop", "pause", "unpause", "health_status", "rename", "update", "destroy",
+        "start", "restart", "kill", "die", "stop", "pause", "unpause", "health_status", "rename", "update", "destroy",
         "connect", "disconnect",
     ]
 
@@ -199,8 +207,9 @@ enum DockerAnswer {
         switch type {
         case "container":
             guard let id = actor["ID"]?.text, DockerRequest.isID(id) else { throw .malformed("an event without ID") }
+            let signal = attributes.first { $0.name == "signal" }?.value.text.flatMap { DockerSignal.number($0) }
             return DockerEvent(
-                kind: kind(action), id: id, concernsMesh: DockerLabels.concernMesh(attributes.lazy.map(\.name)))
+                kind: kind(action, signal), id: id, concernsMesh: DockerLabels.concernMesh(attributes.lazy.map(\.name)))
         case "network":
             guard action == "connect" || action == "disconnect" else { return nil }
             guard let id = attributes.first(where: { $0.name == "container" })?.value.text, DockerRequest.isID(id)
@@ -210,8 +219,9 @@ enum DockerAnswer {
         }
     }
 
-    private static func kind(_ action: String) -> DockerEvent.Kind {
+    private static func kind(_ action: String, _ signal: Int?) -> DockerEvent.Kind {
         switch action {
+        case "kill": signal.map { .signalled($0) } ?? .other
         case "die", "stop", "destroy": .gone
         case "start", "restart", "pause", "unpause", "rename", "update": .changed
         default: action.hasPrefix("health_status") ? .changed : .other

@@ -65,6 +65,8 @@ public final class DockerSource: Handler, CatalogueSource {
         public internal(set) var malformedContainers = 0
         /// Instances that the engine no longer has and that are held in force.
         public internal(set) var heldInstances = 0
+        /// Instances whose containers were told to end and still run.
+        public internal(set) var stoppingInstances = 0
         public internal(set) var instances = 0
     }
 
@@ -83,6 +85,7 @@ public final class DockerSource: Handler, CatalogueSource {
     private var force = DockerForce()
     private var hold: EmptyHold
     private let holdTimer = SourceTimer()
+    private let stopTimer = SourceTimer()
     private var random: SourceRandom
     private var stream: DockerCall?
     private var call: DockerCall?
@@ -112,6 +115,8 @@ public final class DockerSource: Handler, CatalogueSource {
         loop.attach(self)
         loop.attach(holdTimer)
         holdTimer.fired = { [unowned self] in letGo() }
+        loop.attach(stopTimer)
+        stopTimer.fired = { [unowned self] in handle(.stopTimer) }
         handle(.start)
     }
 
@@ -126,6 +131,7 @@ public final class DockerSource: Handler, CatalogueSource {
         commands.stop()
         loop.detach(self)
         loop.detach(holdTimer)
+        loop.detach(stopTimer)
     }
 
     /// What is in force of this engine's instances, as it is announced to others; without verdicts. Those of an earlier
@@ -165,7 +171,8 @@ public final class DockerSource: Handler, CatalogueSource {
 
     private func handle(_ event: DockerWatchMachine.Event) {
         var isTouched = false
-        for action in machine.handle(event, random: random.next()) { perform(action, &isTouched) }
+        let actions = machine.handle(event, nowNanoseconds: loop.nowNanoseconds, random: random.next())
+        for action in actions { perform(action, &isTouched) }
         counters.inspects = machine.inspects
         // Before the first reading is whole there is nothing to tell.
         if isTouched, counters.reads > 0 { tell(isReading: false) }
@@ -193,7 +200,11 @@ public final class DockerSource: Handler, CatalogueSource {
             counters.reads += 1
             tell(isReading: true)
             isTouched = false
+        case .stopping(let id, let isStopping):
+            catalogue.setStopping(id, isStopping)
+            isTouched = true
         case .timer(let nanoseconds): loop.setDeadline(self, after: nanoseconds)
+        case .stopTimer(let nanoseconds): loop.setDeadline(stopTimer, after: nanoseconds)
         case .heard: heard()
         case .failing(let failure): fail(failure)
         }
@@ -269,6 +280,7 @@ public final class DockerSource: Handler, CatalogueSource {
         }
         var content = (services: catalogue.services, instances: catalogue.instances)
         counters.instances = content.instances.count
+        counters.stoppingInstances = content.instances.count(where: \.isDraining)
         counters.malformedContainers = catalogue.problemCount
         // Containers that end while they are watched are believed at once.
         if isReading || hold.isHolding {

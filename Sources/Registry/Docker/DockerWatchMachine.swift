@@ -3,7 +3,7 @@
 ///
 /// The stream of events is opened first, then the containers are listed and looked at one by one, so that nothing
 /// falls between the two. An event marks its container as changed; it is looked at again, however often it changed
-/// meanwhile. A container that ended is gone at once.
+/// meanwhile. A container that ended is gone at once; one that is stopped is known to be about to end.
 struct DockerWatchMachine {
     enum Event {
         case start
@@ -19,6 +19,7 @@ struct DockerWatchMachine {
         case pinged
         case pingFailed(DockerFailure)
         case timer
+        case stopTimer
     }
 
     enum Action: Equatable {
@@ -30,11 +31,15 @@ struct DockerWatchMachine {
         case ping
         case put(DockerContainer)
         case remove(id: String)
+        /// The container is about to end, or is not after all.
+        case stopping(id: String, Bool)
         case unreadable(id: String, DockerFailure)
         /// Every container of a list has been looked at; no others are there.
         case commit(ids: Set<String>)
         /// One timer; a new one replaces it.
         case timer(nanoseconds: UInt64)
+        /// Another one, of the same kind.
+        case stopTimer(nanoseconds: UInt64)
         /// What is known is what the engine has now.
         case heard
         case failing(DockerFailure)
@@ -72,12 +77,24 @@ struct DockerWatchMachine {
     /// What events told since a list was asked for, which may be older than they are.
     private var appeared: Set<String> = []
     private var ended: Set<String> = []
+    private var stops = DockerStops()
+    /// What `stopTimer` is set to.
+    private var nextStop: UInt64?
     private var needsList = false
     private var checks = 0
     /// Looked at since the start.
     private(set) var inspects: UInt64 = 0
 
-    mutating func handle(_ event: Event, random: UInt64) -> [Action] {
+    mutating func handle(_ event: Event, nowNanoseconds now: UInt64, random: UInt64) -> [Action] {
+        var actions = take(event, now, random)
+        if let next = stops.nextNanoseconds, next != nextStop {
+            actions.append(.stopTimer(nanoseconds: next > now ? next - now : 0))
+            nextStop = next
+        }
+        return actions
+    }
+
+    private mutating func take(_ event: Event, _ now: UInt64, _ random: UInt64) -> [Action] {
         switch event {
         case .start:
             guard state == .idle else { return [] }
@@ -85,7 +102,7 @@ struct DockerWatchMachine {
         case .opened:
             guard state == .opening else { return [] }
             return list()
-        case .event(let event): return isStreaming ? took(event) : []
+        case .event(let event): return isStreaming ? took(event, now) : []
         case .streamEnded(let failure):
             guard isStreaming || state == .opening else { return [] }
             return fail(failure ?? .unreachable("the stream of events was ended"), random)
@@ -95,12 +112,13 @@ struct DockerWatchMachine {
         case .listFailed(let failure), .pingFailed(let failure):
             guard isStreaming else { return [] }
             return fail(failure, random)
-        case .inspected(let container): return inspected(container.id, .put(container))
+        case .inspected(let container): return inspected(container.id, .put(container), container, now)
         case .inspectFailed(let id, let failure):
             guard failure.isOfOneContainer else { return isStreaming ? fail(failure, random) : [] }
             return inspected(id, failure.isGone ? .remove(id: id) : .unreadable(id: id, failure))
         case .pinged: return pinged()
         case .timer: return timer()
+        case .stopTimer: return stopTimer(now)
         }
     }
 
@@ -150,15 +168,23 @@ struct DockerWatchMachine {
         }
     }
 
-    private mutating func inspected(_ id: String, _ action: Action) -> [Action] {
+    private mutating func inspected(
+        _ id: String, _ action: Action, _ container: DockerContainer? = nil, _ now: UInt64 = 0
+    ) -> [Action] {
         guard inFlight.remove(id) != nil else { return [] }
         if stale.remove(id) != nil {
             mark(id)
             return next()
         }
         unread.remove(id)
-        if case .remove = action { known.remove(id) }
-        return [action] + next()
+        if case .remove = action {
+            known.remove(id)
+            stops.forget(id)
+        }
+        guard let container, let isStopping = stops.looked(container, nowNanoseconds: now) else {
+            return [action] + next()
+        }
+        return [action, .stopping(id: id, isStopping)] + next()
     }
 
     private mutating func next() -> [Action] {
@@ -178,6 +204,7 @@ struct DockerWatchMachine {
             state = .watching
             backoff.succeeded()
             known.formIntersection(listed.union(inFlight).union(queued))
+            stops.retain(known)
             actions += [.commit(ids: listed), .heard, .timer(nanoseconds: Self.checkNanoseconds)]
         }
         return actions
@@ -185,12 +212,17 @@ struct DockerWatchMachine {
 
     // MARK: - Following
 
-    private mutating func took(_ event: DockerEvent) -> [Action] {
+    private mutating func took(_ event: DockerEvent, _ now: UInt64) -> [Action] {
         switch event.kind {
         case .other: return []
+        case .signalled(let signal):
+            guard known.contains(event.id) || (state == .listing && event.concernsMesh) else { return [] }
+            let isNews = stops.signalled(event.id, signal, nowNanoseconds: now)
+            return isNews ? [.stopping(id: event.id, true)] : []
         case .gone:
             if state == .listing { ended.insert(event.id) }
             appeared.remove(event.id)
+            stops.forget(event.id)
             guard known.contains(event.id) else { return [] }
             known.remove(event.id)
             listed.remove(event.id)
@@ -227,6 +259,15 @@ struct DockerWatchMachine {
             return [.ping]
         case .idle, .opening, .listing, .reading, .checking: return []
         }
+    }
+
+    /// Those that should have ended are looked at; after a reconnect all are.
+    private mutating func stopTimer(_ now: UInt64) -> [Action] {
+        nextStop = nil
+        let ids = stops.overdue(nowNanoseconds: now)
+        guard isStreaming else { return [] }
+        for id in ids where known.contains(id) { mark(id) }
+        return next()
     }
 
     private mutating func fail(_ failure: DockerFailure, _ random: UInt64) -> [Action] {

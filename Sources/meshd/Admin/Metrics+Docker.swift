@@ -16,6 +16,9 @@ extension Metrics {
         page.gauge(
             "meshd_docker_held_instances", "Instances in force that the engine lost all at once.",
             each { Double($0.counters.heldInstances) })
+        page.gauge(
+            "meshd_docker_stopping_instances", "Instances whose containers were told to end and still run.",
+            each { Double($0.counters.stoppingInstances) })
         page.counter(
             "meshd_docker_commands_total", "Commands begun in containers.", each { Double($0.commands.started) })
         page.gauge(

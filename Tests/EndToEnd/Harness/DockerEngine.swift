@@ -118,13 +118,32 @@ final class DockerEngine {
         try network.run("export DOCKER_HOST=unix://\(socket) PATH=/usr/bin:/bin; \(line)")
     }
 
-    /// Starts a container that answers with its name.
+    /// Starts a container that answers with its name, in one of the ways of `container.c`.
     @discardableResult
-    func start(_ name: String, _ labels: [String: String], _ flags: String...) throws -> String {
+    func start(
+        _ name: String, _ labels: [String: String], as manner: String = "serve", _ flags: String...
+    ) throws -> String {
         let words = ["run", "--detach", "--name", name] + labels.flatMap { ["--label", "\($0.key)=\($0.value)"] }
-        let result = try run(words + flags + ["app", "/app", "serve", name])
+        let result = try run(words + flags + ["app", "/app", manner, name])
         try demandEqual(result.status, 0, "docker run \(name): \(result.output)")
         return String(result.output.prefix(12))
+    }
+
+    /// Begins `docker`, which may take a while.
+    func begin(_ arguments: String...) throws -> ChildProcess {
+        calls += 1
+        let words = ["--host", "unix://\(socket)"] + arguments
+        return try ChildProcess("/usr/bin/docker", words, files: "\(directory.path)/docker-\(calls)")
+    }
+
+    /// A request for `/held`, once its container has it.
+    func heldRequest(_ name: String, _ network: NetworkNamespace, _ mesh: MeshProcess) throws -> ChildProcess {
+        calls += 1
+        let url = "http://127.0.0.1:\(mesh.http)/held"
+        let words = ["/usr/bin/curl", "-s", "-m", "60", "-H", "Host: \(Web.host)", url]
+        let client = try network.start(words, "held-\(calls)")
+        try eventually("\(name) has the request") { try run(["exec", name, "/app", "absent", "/held"]).status == 3 }
+        return client
     }
 
     /// Of a file in a running container.

@@ -181,6 +181,30 @@ private func read(
         #expect(catalogue.problemCount == 1)
     }
 
+    @Test func oneThatIsAboutToEndDrains() throws {
+        var catalogue = catalogue()
+        catalogue.put(container("a"))
+        catalogue.setStopping("a", true)
+        // Also when something else about it changes.
+        catalogue.put(container("a"))
+        #expect(catalogue.instances.map(\.isDraining) == [true])
+        let announcement = try #require(catalogue.announcements.values.first)
+        #expect(announcement.isDraining)
+        let pair = EtcdKeyValue(key: "", value: Array(announcement.json.utf8), createRevision: 1, modRevision: 1)
+        #expect(try EtcdInstance.parse(pair, announcement.key).spec.isDraining)
+        catalogue.setStopping("a", false)
+        #expect(catalogue.instances.map(\.isDraining) == [false])
+        // What ended is forgotten: one that is started again does not drain.
+        catalogue.setStopping("a", true)
+        catalogue.remove("a")
+        catalogue.put(container("a"))
+        #expect(catalogue.instances.map(\.isDraining) == [false])
+        catalogue.setStopping("a", true)
+        catalogue.retain([])
+        catalogue.put(container("a"))
+        #expect(catalogue.instances.map(\.isDraining) == [false])
+    }
+
     @Test func aDiffTellsNoMoreThanWhatIsDifferent() {
         let web = ServiceSpec(name: "web")
         let one = InstanceSpec(id: "1", service: "web", address: .loopbackV4)

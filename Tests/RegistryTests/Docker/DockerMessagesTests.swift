@@ -27,6 +27,28 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
         #expect(container.networks[0].addresses.map(\.description) == ["172.18.1.2", "fd00::2"])
         #expect(container.tcpPorts == [8080] && container.udpPorts == [53])
         #expect(container.bindings.map(\.hostPort) == [18080])
+        #expect(container.startedAt == "2026-11-21T09:31:38.197126401Z")
+        #expect(container.stopSignal == 15 && container.stopTimeoutSeconds == 10)
+    }
+
+    @Test(arguments: [
+        (#""StopSignal":"SIGQUIT","StopTimeout":1"#, 3, 1), (#""StopSignal":"9","StopTimeout":-5"#, 9, -1),
+        (#""StopSignal":"rtmin+3","StopTimeout":null"#, 37, 10), (#""StopSignal":"SIGWHAT""#, 15, 10),
+        (#""StopSignal":"65","StopTimeout":99999999"#, 15, 86_400), (#""StopSignal":"RTMAX-30""#, 34, 10),
+        (#""StopSignal":"RTMAX-31""#, 15, 10), (#""StopSignal":"TERM+1""#, 15, 10),
+        (#""StopSignal":"RTMIN+99999999999999999999""#, 15, 10), (#""StopSignal":"0""#, 15, 10),
+    ])
+    func howAContainerIsStopped(config: String, signal: Int, seconds: Int) throws {
+        let text = "{\"Id\":\"a\",\"Name\":\"/x\",\"State\":{\"Running\":true},\"Config\":{\(config)}}"
+        let container = try DockerAnswer.container(bytes(text))
+        #expect(container.stopSignal == signal && container.stopTimeoutSeconds == seconds)
+    }
+
+    @Test(arguments: [("15", 15 as Int?), ("SIGTERM", 15), ("kill", 9), ("x", nil), ("", nil)])
+    func aSignalIsToldOf(text: String, signal: Int?) throws {
+        let event = try DockerAnswer.event(bytes(DockerRecordings.kill(text)))
+        let kind = signal.map { DockerEvent.Kind.signalled($0) } ?? .other
+        #expect(event == DockerEvent(kind: kind, id: DockerRecordings.id, concernsMesh: true))
     }
 
     @Test func timesAreSecondsSince1970() {
@@ -94,7 +116,7 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
     @Test func damagedAnswersNeverTrap() {
         let corpus = [
             bytes(DockerRecordings.list), bytes(DockerRecordings.inspect), bytes(DockerRecordings.event("die")),
-            bytes(DockerRecordings.connect),
+            bytes(DockerRecordings.connect), bytes(DockerRecordings.kill("15")),
         ]
         var random = SeededRandom(seed: 11)
         var taken = 0

@@ -13,7 +13,8 @@ enum DockerRecordings {
 
     static let inspect = """
         {"Id":"\(id)","Created":"2026-11-21T09:31:37.808492217Z","Path":"/web","Args":[],"State":{"Status":"running",\
-        "Running":true,"Paused":false,"Restarting":false,"Dead":false,"Pid":15125,"Health":{"Status":"healthy",\
+        "Running":true,"Paused":false,"Restarting":false,"Dead":false,"Pid":15125,\
+        "StartedAt":"2026-11-21T09:31:38.197126401Z","Health":{"Status":"healthy",\
         "FailingStreak":0,"Log":[{"ExitCode":0,"Output":""}]}},"Name":"/shop","HostConfig":{"NetworkMode":"default",\
         "PortBindings":{"8080/tcp":[{"HostIp":"127.0.0.1","HostPort":"18080"}]}},"Config":{"ExposedPorts":\
         {"8080/tcp":{},"53/udp":{},"9/sctp":{}},"Labels":{"aliyun.routing.port_8080":"shop.example",\
@@ -29,6 +30,10 @@ enum DockerRecordings {
         "Attributes":{\(labels)"image":"web","name":"shop"}},"scope":"local",\
         "time":1795253497,"timeNano":1795253497878248172}
         """
+    }
+
+    static func kill(_ signal: String) -> String {
+        event("kill", labels: "\"aliyun.routing.port_8080\":\"shop.example\",\"signal\":\"\(signal)\",")
     }
 
     static let connect = """

@@ -20,8 +20,15 @@ private func gone(_ id: String) -> Machine.Event {
 }
 
 /// Without timers, whose length is for another test.
-private func run(_ machine: inout Machine, _ event: Machine.Event) -> [Machine.Action] {
-    machine.handle(event, random: 0).filter { if case .timer = $0 { false } else { true } }
+private func run(_ machine: inout Machine, _ event: Machine.Event, at now: UInt64 = 0) -> [Machine.Action] {
+    machine.handle(event, nowNanoseconds: now, random: 0).filter { if case .timer = $0 { false } else { true } }
+}
+
+private let second: UInt64 = 1_000_000_000
+private let term = 15
+
+private func signalled(_ id: String, _ signal: Int = term) -> Machine.Event {
+    .event(DockerEvent(kind: .signalled(signal), id: id, concernsMesh: true))
 }
 
 /// One that has read these containers and watches.
@@ -122,15 +129,86 @@ private func watching(_ ids: String...) -> Machine {
         #expect(run(&machine, .listed([])) == [.commit(ids: []), .heard])
     }
 
+    @Test func oneThatIsStoppedIsAboutToEnd() {
+        var machine = watching("a", "b")
+        #expect(
+            run(&machine, signalled("a"), at: second)
+                == [.stopping(id: "a", true), .stopTimer(nanoseconds: 13 * second)])
+        // Its stop timeout is over, the engine kills it, and it is gone.
+        #expect(run(&machine, signalled("a", 9), at: 11 * second) == [.stopTimer(nanoseconds: 13 * second)])
+        #expect(run(&machine, gone("a"), at: 11 * second) == [.remove(id: "a")])
+        #expect(run(&machine, .stopTimer, at: 24 * second) == [])
+        // Signals that mean something else, and containers of others.
+        #expect(run(&machine, signalled("b", 1)) == [])
+        #expect(run(&machine, signalled("z")) == [])
+    }
+
+    @Test func oneThatGoesOnComesBack() {
+        var machine = watching("a")
+        _ = run(&machine, signalled("a"), at: 0)
+        // Whatever else happens to it meanwhile.
+        _ = run(&machine, changed("a"), at: second)
+        #expect(run(&machine, .inspected(container("a")), at: 2 * second) == [.put(container("a"))])
+        #expect(run(&machine, .stopTimer, at: 13 * second) == [.inspect(id: "a")])
+        #expect(
+            run(&machine, .inspected(container("a")), at: 13 * second)
+                == [.put(container("a")), .stopping(id: "a", false)])
+        // And may be stopped again.
+        #expect(run(&machine, signalled("a"), at: 20 * second).first == .stopping(id: "a", true))
+    }
+
+    @Test func oneThatWasStartedAgainMeanwhileIsAnother() {
+        var machine = watching("a")
+        _ = run(&machine, signalled("a"), at: 0)
+        let away = DockerFailure.unreachable("gone")
+        _ = run(&machine, .streamEnded(away), at: second)
+        _ = run(&machine, .timer, at: second)
+        _ = run(&machine, .opened, at: second)
+        _ = run(&machine, .listed([summary("a")]), at: second)
+        var again = container("a")
+        again.startedAt = "later"
+        let actions = run(&machine, .inspected(again), at: second)
+        #expect(actions == [.put(again), .stopping(id: "a", false), .commit(ids: ["a"]), .heard])
+    }
+
+    @Test func itsOwnSignalAndTimeCount() {
+        var machine = watching("a", "b")
+        var (quick, endless) = (container("a"), container("b"))
+        (quick.stopSignal, quick.stopTimeoutSeconds) = (3, 1)
+        endless.stopTimeoutSeconds = -1
+        _ = run(&machine, changed("a"))
+        _ = run(&machine, .inspected(quick))
+        _ = run(&machine, changed("b"))
+        _ = run(&machine, .inspected(endless))
+        #expect(run(&machine, signalled("a", term)) == [])
+        #expect(
+            run(&machine, signalled("a", 3)) == [.stopping(id: "a", true), .stopTimer(nanoseconds: 4 * second)])
+        #expect(run(&machine, signalled("b")) == [.stopping(id: "b", true)])
+        #expect(run(&machine, .stopTimer, at: 4 * second) == [.inspect(id: "a")])
+    }
+
+    @Test func aSignalMayComeBeforeTheFirstLook() {
+        var machine = Machine()
+        _ = run(&machine, .start)
+        _ = run(&machine, .opened)
+        #expect(run(&machine, signalled("a")) == [])
+        _ = run(&machine, .listed([summary("a"), summary("b")]))
+        #expect(run(&machine, signalled("b", 1)) == [])
+        let actions = run(&machine, .inspected(container("a")))
+        #expect(actions.prefix(2) == [.put(container("a")), .stopping(id: "a", true)])
+        #expect(run(&machine, .inspected(container("b"))).first == .put(container("b")))
+    }
+
     @Test func pausesGrowUntilAReadingIsWhole() {
         var machine = Machine()
-        _ = machine.handle(.start, random: 0)
+        _ = machine.handle(.start, nowNanoseconds: 0, random: 0)
         var pauses: [UInt64] = []
         for _ in 0..<8 {
-            for action in machine.handle(.streamEnded(.unreachable("x")), random: 0) {
+            let ended = Machine.Event.streamEnded(.unreachable("x"))
+            for action in machine.handle(ended, nowNanoseconds: 0, random: 0) {
                 if case .timer(let pause) = action { pauses.append(pause) }
             }
-            _ = machine.handle(.timer, random: 0)
+            _ = machine.handle(.timer, nowNanoseconds: 0, random: 0)
         }
         #expect(pauses.prefix(3) == [50_000_000, 100_000_000, 200_000_000])
         #expect(pauses.last == 2_500_000_000)
@@ -145,6 +223,9 @@ private func watching(_ ids: String...) -> Machine {
         /// What runs, by ID, with a number for how it is.
         var truth: [String: Int] = [:]
         var known: [String: Int] = [:]
+        /// Known to be about to end.
+        var stopping: Set<String> = []
+        var now: UInt64 = 0
         var isStreaming = false
         var isOpening = false
         var isWaiting = false
@@ -163,21 +244,33 @@ private func watching(_ ids: String...) -> Machine {
                 case .list: list = Array(truth.keys)
                 case .inspect(let id): answers.append((id, truth[id]))
                 case .put(let container): known[container.id] = Int(container.created)
-                case .remove(let id): known[id] = nil
+                case .remove(let id):
+                    known[id] = nil
+                    stopping.remove(id)
                 case .commit(let ids):
                     known = known.filter { ids.contains($0.key) }
+                    stopping.formIntersection(ids)
                     commits += 1
-                case .ping, .unreadable, .timer, .heard, .failing: break
+                case .stopping(let id, let isStopping):
+                    if isStopping { stopping.insert(id) } else { stopping.remove(id) }
+                case .ping, .unreadable, .timer, .stopTimer, .heard, .failing: break
                 }
             }
         }
 
-        mutating func tell(_ event: Machine.Event) { perform(machine.handle(event, random: random.next())) }
+        mutating func tell(_ event: Machine.Event) {
+            now += second / 10
+            perform(machine.handle(event, nowNanoseconds: now, random: random.next()))
+        }
 
         mutating func change() {
             let id = "c\(random.below(6))"
             let isThere = truth[id] != nil
             let ends = isThere && random.once(in: 2)
+            if isStreaming, isThere, random.once(in: 3) {
+                events.append(DockerEvent(kind: .signalled(term), id: id, concernsMesh: true))
+                if random.once(in: 2) { return }
+            }
             truth[id] = ends ? nil : (truth[id] ?? 0) + 1 + random.below(3)
             if isStreaming { events.append(DockerEvent(kind: ends ? .gone : .changed, id: id, concernsMesh: true)) }
         }
@@ -220,5 +313,11 @@ private func watching(_ ids: String...) -> Machine {
         for _ in 0..<20_000 where !engine.isQuiet || engine.commits == 0 { engine.step() }
         #expect(engine.isQuiet, "seed \(seed)")
         #expect(engine.known == engine.truth, "seed \(seed)")
+        #expect(engine.stopping.isSubset(of: engine.known.keys), "seed \(seed)")
+        // What goes on long after its stop timeout was not stopped.
+        engine.now += 60 * second
+        engine.tell(.stopTimer)
+        for _ in 0..<1_000 where !engine.isQuiet { engine.step() }
+        #expect(engine.stopping.isEmpty && engine.known == engine.truth, "seed \(seed)")
     }
 }
