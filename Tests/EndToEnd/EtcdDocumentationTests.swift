@@ -24,7 +24,7 @@ import Testing
         let etcd = try EtcdCluster()
         let mesh = try MeshProcess.watching(etcd.registry)
         let blocks = Self.blocks
-        try demandEqual(blocks.count, 3, "blocks of commands")
+        try demandEqual(blocks.count, 2, "blocks of commands")
         let lines = blocks[0].split(separator: "\n").map(String.init)
         try demandEqual(lines.count, 5, "lines by hand")
         let expected = [nil, "healthy", "draining", "healthy", nil]
@@ -48,10 +48,18 @@ import Testing
             return status["services"]?.children.first?["instances"]?.children.first?["zone"]?.text == "b"
         }
         // The VIP of a service that will not come back.
-        let vip = try mesh.vip("shop")
+        try eventually("a VIP is kept") {
+            try !etcd.ctl("get", "--prefix", "--keys-only", "/mesh/vips/").isEmpty
+        }
         try etcd.delete("services/shop")
-        let free = blocks[2].replacing("NAME", with: "shop").replacing("ADDRESS", with: vip)
-        _ = try shell(etcd, free, 12)
+        try etcd.delete("instances/shop/two")
+        let release = Self.page.split(separator: "\n").filter { $0.hasPrefix("meshd release ") }
+        try demandEqual(release.count, 2, "lines of release")
+        for (number, line) in release.enumerated() {
+            let typed = line.replacing("HOST:2379", with: etcd.endpoints).replacing("SERVICE", with: "shop")
+            let said = try shell(etcd, "\(Binary.path)\(typed.dropFirst("meshd".count))", 12 + number)
+            try demand(said.hasPrefix("shop"), "\(typed) said \(said)")
+        }
         try demandEqual(try etcd.ctl("get", "--prefix", "--keys-only", "/mesh/vips/"), "", "keys left")
         try demandEqual(try mesh.metric("meshd_etcd_malformed_entries"), 0, "malformed")
     }

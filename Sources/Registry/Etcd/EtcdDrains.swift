@@ -30,29 +30,21 @@ enum EtcdDrains {
     static func progress(
         _ value: JSONValue, _ schema: EtcdSchema, wanted: (InstanceKey) -> Bool
     ) throws(EtcdFailure) -> DrainProgress {
-        let responses = value["responses"]?.items ?? []
-        guard responses.count == 3 else { throw .malformed("not three answers") }
+        let answers = try EtcdAnswer.ranges(value, count: 3)
         var orders: [InstanceKey: Int64] = [:]
-        for pair in try pairs(responses[0]) {
+        for pair in answers[0] {
             if case .drain(let key) = schema.place(pair.key), wanted(key) { orders[key] = pair.modRevision }
         }
-        for pair in try pairs(responses[1]) {
+        for pair in answers[1] {
             guard case .instance(let key) = schema.place(pair.key), let order = orders[key] else { continue }
             // Announced behind the order, which does not concern it.
             if pair.createRevision >= order { orders[key] = nil }
         }
         let root = schema.alive("")
-        let nodes = try pairs(responses[2]).map { pair in
+        let nodes = answers[2].map { pair in
             let presence = NodePresence(pair.value, run: String(pair.key.dropFirst(root.count)))
             return DrainProgress.Node(name: presence.node, standings: presence.drains)
         }
         return DrainProgress(orders: orders, nodes: nodes)
-    }
-
-    private static func pairs(_ response: JSONValue) throws(EtcdFailure) -> [EtcdKeyValue] {
-        guard let range = response["response_range"] else { throw .malformed("no range") }
-        var pairs: [EtcdKeyValue] = []
-        for item in range["kvs"]?.items ?? [] { pairs.append(try EtcdAnswer.pair(item)) }
-        return pairs
     }
 }

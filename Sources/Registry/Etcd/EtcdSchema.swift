@@ -43,6 +43,7 @@ struct EtcdSchema: Sendable, Equatable {
     func vip(of service: String) -> String { "\(root)vips/services/\(service)" }
     func vip(_ address: IPAddress) -> String { "\(root)vips/addresses/\(address)" }
     func port(of key: String) -> String { "\(root)ports/services/\(key)" }
+    func ports(of service: String) -> String { "\(root)ports/services/\(service)/" }
     func port(_ number: PublishedNumber) -> String {
         "\(root)ports/numbers/\(number.transport.rawValue)/\(number.port)"
     }

@@ -12,6 +12,8 @@ enum Commands {
                                            hold an instance in etcd as long as this runs
           drain SERVICE[/INSTANCE] [--wait] [--timeout 30s] [--lasts 1h] [--cancel] [--admin WHERE]
                                            no new connections from any node; with --wait until nothing is in flight
+          release SERVICE|--list --registry URL
+                                           free the VIP and the port numbers of a service that will not come back
           check [--config FILE] [--routing-domain DOMAIN] [--admin WHERE] FILE
                                            validate a catalogue or a configuration; with WHERE also whether the meshd
                                            there could follow its weights
@@ -40,6 +42,7 @@ enum Commands {
         case "announce": return AnnounceCommand.run(rest)
         case "drain": return DrainCommand.run(rest)
         case "undrain": return DrainCommand.run(rest + ["--cancel"])
+        case "release": return ReleaseCommand.run(rest)
         case "check": return CheckCommand.run(rest)
         case "status": return StatusCommand.run(rest)
         case "explain": return ExplainCommand.run(rest)
