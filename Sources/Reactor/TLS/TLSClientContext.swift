@@ -41,7 +41,10 @@ public final class TLSClientContext: Sendable {
     func vouches(for session: OpaquePointer) -> Bool {
         var length: UInt32 = 0
         guard let bytes = SSL_SESSION_get0_id_context(session, &length) else { return false }
-        return UnsafeBufferPointer(start: bytes, count: Int(length)).elementsEqual(mark)
+        guard UnsafeBufferPointer(start: bytes, count: Int(length)).elementsEqual(mark) else { return false }
+        // Nor is its certificate looked at again.
+        guard verifies, let certificate = SSL_SESSION_get0_peer(session) else { return true }
+        return X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0
     }
 }
 

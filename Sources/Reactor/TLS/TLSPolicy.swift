@@ -99,6 +99,7 @@ public final class TLSServerContext: Sendable {
         let identity = authorities.digest
         try TLSContext.check(
             Int(SSL_CTX_set_session_id_context(pointer, identity, UInt32(identity.count))), "session context")
+        TLSTicketLife.watch(pointer)
     }
 
     // MARK: - Calls from OpenSSL
