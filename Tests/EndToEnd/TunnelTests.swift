@@ -3,68 +3,13 @@ import Testing
 
 /// WebSocket tunnels over HTTP/1.1 and HTTP/2 (RFC 8441) in every mix of the two sides.
 @Suite struct TunnelTests {
-    struct Mix: CustomTestStringConvertible {
-        let client: String
-        let instance: String
-        var testDescription: String { "\(client) to \(instance)" }
+    static let mixes = TunnelBench.Mix.all(["h1", "h2"])
+
+    private func with(_ mix: TunnelBench.Mix, _ flags: [String] = [], _ body: (TunnelBench) throws -> Void) throws {
+        try TunnelBench.with(mix, flags, body)
     }
 
-    static let mixes = ["h1", "h2"].flatMap { client in ["h1", "h2"].map { Mix(client: client, instance: $0) } }
-
-    /// One mesh of one worker with a tunnel instance that speaks `mix.instance`.
-    private struct Bench {
-        let mix: Mix
-        let mesh: MeshProcess
-        let instance: ChildProcess
-        let address: String
-
-        func start(_ name: String, _ argument: String = "") throws -> ChildProcess {
-            try PythonProgram.start(
-                "tunnel_client.py", [String(mesh.http), Web.host, mix.client, name, argument],
-                files: "\(mesh.directory.path)/case-\(name)-\(argument.utf8.count)")
-        }
-
-        func finish(_ child: ChildProcess) throws {
-            let status = try child.waitExit(within: 60)
-            try demandEqual(status, 0, "exit of the case: \(child.errors)")
-            try demandEqual(child.output.split(separator: "\n").last, "done", "last line")
-        }
-
-        func run(_ name: String, _ argument: String = "") throws { try finish(try start(name, argument)) }
-
-        /// A file that makes the client go on.
-        func file(_ name: String) -> String { "\(mesh.directory.path)/\(name)" }
-
-        /// What the instance says of ended tunnels.
-        var endings: [Substring] { instance.output.split(separator: "\n").dropFirst().map { $0 } }
-
-        func nothingIsLeft() throws {
-            try eventually("nothing is left") {
-                try mesh.metric("meshd_http2_streams") == 0 && mesh.metric("meshd_worker_buffer_bytes") == 0
-                    && mesh.metric("meshd_http_connections") == 0
-            }
-        }
-    }
-
-    static func service(_ mix: Mix, _ address: String) -> Catalogue.Service {
-        let labels = [("aliyun.routing.port_8080", Web.host)]
-        let isHTTP2 = mix.instance.hasPrefix("h2")
-        return .init(
-            name: "web", labels: labels + (isHTTP2 ? [("mesh.protocol", "h2c")] : []), instances: [address])
-    }
-
-    private func with(_ mix: Mix, _ flags: [String] = [], _ body: (Bench) throws -> Void) throws {
-        let files = try TemporaryDirectory()
-        let instance = try PythonProgram.start("tunnel_instance.py", [mix.instance], files: files.path + "/instance")
-        let address = "127.0.0.1:\(try instance.firstLine())"
-        try withMesh(Catalogue([Self.service(mix, address)]), .init(flags, workers: 1)) { mesh in
-            let bench = Bench(mix: mix, mesh: mesh, instance: instance, address: address)
-            do { try body(bench) } catch { throw Failure("\(error)\n\(instance.errors)\(instance.output)") }
-            try demandEqual(instance.errors, "", "what the instance has to complain of")
-        }
-    }
-
-    @Test(arguments: mixes) func bytesBothWays(mix: Mix) throws {
+    @Test(arguments: mixes) func bytesBothWays(mix: TunnelBench.Mix) throws {
         try with(mix) { bench in
             try bench.run("echo")
             try bench.run("count")
@@ -77,7 +22,7 @@ import Testing
         }
     }
 
-    @Test(arguments: mixes) func refusalsArePassedOn(mix: Mix) throws {
+    @Test(arguments: mixes) func refusalsArePassedOn(mix: TunnelBench.Mix) throws {
         try with(mix) { bench in
             try bench.run("refuse")
             try bench.run("status", "/fail 502 connection_terminated")
@@ -92,7 +37,7 @@ import Testing
     }
 
     @Test(arguments: ["h1", "h2"]) func neverAPlainRequest(client: String) throws {
-        try with(Mix(client: client, instance: "h2-none")) { bench in
+        try with(.init(client: client, instance: "h2-none")) { bench in
             try bench.run("status", "/echo 502 http_upgrade_failed")
             try demandEqual(try bench.mesh.get(Web.host).text, "web\n", "plain requests are served")
             // The handshake that meshd answers itself has to be one.
@@ -106,7 +51,7 @@ import Testing
         }
     }
 
-    @Test(arguments: mixes) func resetsGoThrough(mix: Mix) throws {
+    @Test(arguments: mixes) func resetsGoThrough(mix: TunnelBench.Mix) throws {
         try with(mix) { bench in
             try bench.run("broken")
             try bench.run("reset_open")
@@ -127,7 +72,7 @@ import Testing
         }
     }
 
-    @Test(arguments: mixes) func slowSidesCostBoundedMemory(mix: Mix) throws {
+    @Test(arguments: mixes) func slowSidesCostBoundedMemory(mix: TunnelBench.Mix) throws {
         try with(mix) { bench in
             for (name, line) in [("flood", "stalled"), ("deaf", "stuffed")] {
                 let go = bench.file("go-\(name)")
@@ -144,7 +89,7 @@ import Testing
     }
 
     /// What came before is still the client's, and the rest is known to be missing.
-    @Test(arguments: mixes) func anInstanceThatDiesBreaksItsTunnels(mix: Mix) throws {
+    @Test(arguments: mixes) func anInstanceThatDiesBreaksItsTunnels(mix: TunnelBench.Mix) throws {
         try with(mix) { bench in
             let go = bench.file("go")
             let children = try (0..<3).map {
@@ -161,7 +106,7 @@ import Testing
     }
 
     @Test(arguments: ["h1", "h2"]) func whatAnInstanceOfHTTP2MaySay(client: String) throws {
-        try with(Mix(client: client, instance: "h2")) { bench in
+        try with(.init(client: client, instance: "h2")) { bench in
             try bench.run("goaway")
             try bench.run("echo")
             try bench.run("fields")
@@ -170,7 +115,7 @@ import Testing
         }
     }
 
-    @Test(arguments: mixes) func anIdleTunnelIsEnded(mix: Mix) throws {
+    @Test(arguments: mixes) func anIdleTunnelIsEnded(mix: TunnelBench.Mix) throws {
         try with(mix, ["--tunnel-idle-timeout-seconds", "0.4", "--idle-timeout-seconds", "0.1"]) { bench in
             try bench.run("idle")
             try demandEqual(try bench.mesh.metric("meshd_http_tunnel_idle_timeouts_total"), 1, "counted")
@@ -179,14 +124,14 @@ import Testing
     }
 
     /// Messages go on through changes that keep the instance, its removal, and the drain of meshd.
-    @Test(arguments: mixes) func aTunnelOutlivesChanges(mix: Mix) throws {
+    @Test(arguments: mixes) func aTunnelOutlivesChanges(mix: TunnelBench.Mix) throws {
         try with(mix) { bench in
             let stop = bench.file("stop")
             let client = try bench.start("chat", stop)
             try demandEqual(try client.firstLine(), "open", "the client's first line")
             let other = try HTTPInstance("other")
             for change in 1...20 {
-                var service = Self.service(mix, bench.address)
+                var service = bench.service
                 service.labels[0].1 = "\(Web.host);web-\(change).example"
                 if change % 2 == 0 { service.instances.append(other.address) }
                 try bench.mesh.write(

@@ -1,7 +1,8 @@
 """Clients of HTTP/2 for cases that need single frames: the real state machine of python3-h2, and bare frames. Port and
-host are the program's first two arguments."""
+host are the program's first two arguments; `h2s` as the third is for TLS."""
 
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -15,21 +16,34 @@ from hyperframe.frame import HeadersFrame, SettingsFrame
 from hpack import Encoder
 
 PORT, HOST = int(sys.argv[1]), sys.argv[2]
+SECURE = sys.argv[3:4] == ["h2s"]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 PATIENCE = 20
 CALM = h2.errors.ErrorCodes.ENHANCE_YOUR_CALM
 
 
 def pairs(path="/", method="GET", more=()):
-    return [(":method", method), (":scheme", "http"), (":authority", HOST), (":path", path)] + list(more)
+    return [(":method", method), (":scheme", "https" if SECURE else "http"), (":authority", HOST), (":path", path)] + list(more)
+
+
+def connect():
+    sock = socket.create_connection(("127.0.0.1", PORT), PATIENCE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if not SECURE:
+        return sock
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    sock = context.wrap_socket(sock, server_hostname=HOST)
+    assert sock.selected_alpn_protocol() == "h2", sock.selected_alpn_protocol()
+    return sock
 
 
 class Client:
     """A connection with the real state machine of python3-h2."""
 
     def __init__(self, window=65535, checks=True):
-        self.socket = socket.create_connection(("127.0.0.1", PORT), PATIENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = connect()
         config = h2.config.H2Configuration(
             header_encoding="utf-8", validate_outbound_headers=checks, normalize_outbound_headers=checks)
         self.h2 = h2.connection.H2Connection(config)

@@ -1,4 +1,4 @@
-"""WebSocket tunnels of a client, over HTTP/1.1 or HTTP/2: tunnel_client.py PORT HOST h1|h2 CASE [ARGUMENT]. Ends with 0
+"""WebSocket tunnels of a client, over HTTP/1.1 or HTTP/2: tunnel_client.py PORT HOST h1|h2|h2s CASE [ARGUMENT]. Ends with 0
 where all is as it should be; the last line of the output is for the caller. The cases are those of
 `tunnel_instance.py`."""
 
@@ -263,6 +263,23 @@ def bye():
     tunnel.end()
 
 
+def many():
+    """ARGUMENT: so many tunnels that are asked for together, and a file until which they are held."""
+    number, path = ARGUMENT.split(" ")
+    tunnels = [begin("/echo") for _ in range(int(number))]
+    for tunnel in tunnels:
+        assert (status := tunnel.opened()) == "200", (status, tunnel.fields)
+    for tunnel in tunnels:
+        tunnel.send(b"hello")
+        assert exactly(tunnel, 5) == b"hello"
+    print("open", flush=True)
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    for tunnel in tunnels:
+        tunnel.end()
+        assert to_end(tunnel) == b""
+
+
 def refuse():
     tunnel = begin("/refuse")
     assert tunnel.opened() == "403", tunnel.fields
@@ -283,7 +300,7 @@ def broken():
     while not tunnel.has_ended:
         tunnel.more()
     assert tunnel.is_reset, "an end in order"
-    if PROTOCOL == "h2":
+    if PROTOCOL != "h1":
         assert tunnel.client.resets[tunnel.stream] == h2.errors.ErrorCodes.CANCEL, tunnel.client.resets
         assert tunnel.client.finish(tunnel.client.request("/after"))[0] == "200"
 
@@ -314,7 +331,7 @@ def flood():
     tunnel = begin("/flood")
     tunnel.stall()
     assert tunnel.opened() == "200"
-    if PROTOCOL == "h2":
+    if PROTOCOL != "h1":
         tunnel.client.until(lambda: len(tunnel.data) == 65535, "a full window")
         stream = tunnel.client.request("/after")
         assert tunnel.client.finish(stream)[0] == "200", "another stream"
@@ -332,12 +349,12 @@ def killed():
     tunnel = begin("/endless")
     tunnel.stall()
     assert tunnel.opened() == "200"
-    if PROTOCOL == "h2":
+    if PROTOCOL != "h1":
         tunnel.client.until(lambda: len(tunnel.data) == 65535, "a full window")
     print("stalled", flush=True)
     while not os.path.exists(path):
         time.sleep(0.01)
-    if not tunnel.has_ended and PROTOCOL == "h2":
+    if not tunnel.has_ended and PROTOCOL != "h1":
         tunnel.client.h2.increment_flow_control_window(1 << 30, tunnel.stream)
         tunnel.client.opens_windows = lambda stream: True
         tunnel.client.flush()

@@ -1,5 +1,6 @@
-"""An instance whose every path is a tunnel: tunnel_instance.py h1|h2|h2-none. Prints its port, then a line for each
-tunnel that ends: its path, how it ended and the octets it brought. `h2-none` does not take extended CONNECT.
+"""An instance whose every path is a tunnel: tunnel_instance.py h1|h2|h2s|h2-none [NAME=VALUE]... Prints its port, then a
+line for each tunnel that ends: its path, how it ended and the octets it brought. `h2s` is HTTP/2 over TLS with the files
+`certificate` and `key`, `h2-none` does not take extended CONNECT. `streams` is how many a connection takes.
 
 /chat     sends WebSocket messages back
 /echo     sends bytes back, ends when the other side has
@@ -14,6 +15,7 @@ tunnel that ends: its path, how it ended and the octets it brought. `h2-none` do
 """
 
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -31,6 +33,8 @@ from http2_goaways import Goaways
 
 LISTENER = socket.create_server(("127.0.0.1", 0))
 PROTOCOL = sys.argv[1]
+OPTIONS = dict(word.split("=", 1) for word in sys.argv[2:])
+SCHEME = "https" if PROTOCOL == "h2s" else "http"
 FLOOD = bytes(range(256)) * (16 << 10)
 
 
@@ -126,8 +130,8 @@ class H2Connection:
     def __init__(self, sock):
         self.socket = sock
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
-        values = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 100}
-        if PROTOCOL == "h2":
+        values = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: int(OPTIONS.get("streams", "100"))}
+        if PROTOCOL != "h2-none":
             values[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
         self.h2.local_settings = h2.settings.Settings(client=False, initial_values=values)
         self.h2.initiate_connection()
@@ -190,7 +194,7 @@ class H2Connection:
             self.h2.send_headers(stream, [(":status", "200")])
             return self.h2.send_data(stream, b"web\n", end_stream=True)
         names = [name for name, _ in fields]
-        assert PROTOCOL == "h2" and head[":protocol"] == "websocket" and head[":scheme"] == "http", head
+        assert PROTOCOL != "h2-none" and head[":protocol"] == "websocket" and head[":scheme"] == SCHEME, head
         assert head["sec-websocket-version"] == "13", head
         assert not {"sec-websocket-key", "connection", "upgrade"} & set(names), head
         path = head[":path"]
@@ -232,9 +236,18 @@ class H2Connection:
             self.ends.discard(stream)
 
 
+def serve_h2s(sock):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(OPTIONS["certificate"], OPTIONS["key"])
+    context.set_alpn_protocols(["h2"])
+    sock = context.wrap_socket(sock, server_side=True)
+    assert sock.selected_alpn_protocol() == "h2", sock.selected_alpn_protocol()
+    H2Connection(sock).run()
+
+
+SERVE = {"h1": serve_h1, "h2s": serve_h2s}.get(PROTOCOL, lambda sock: H2Connection(sock).run())
 print(LISTENER.getsockname()[1], flush=True)
 while True:
     accepted, _ = LISTENER.accept()
     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    serve = serve_h1 if PROTOCOL == "h1" else lambda sock: H2Connection(sock).run()
-    threading.Thread(target=serve, args=(accepted,), daemon=True).start()
+    threading.Thread(target=SERVE, args=(accepted,), daemon=True).start()
