@@ -33,6 +33,7 @@ struct ErrorResponse {
     static let notUpgraded = ErrorResponse(502, .upgradeFailed, "the instance did not upgrade")
     static let badAccept = ErrorResponse(502, .upgradeFailed, "the instance's Sec-WebSocket-Accept is wrong")
     static let noTunnels = ErrorResponse(502, .upgradeFailed, "the instance takes no WebSocket over HTTP/2")
+    static let noStreams = ErrorResponse(503, .connectionLimit, "the instance has no stream for another tunnel")
     static let tooManyInterim = ErrorResponse(502, .protocolError, "too many interim responses")
 
     static func unknownHost(_ status: Int) -> ErrorResponse {

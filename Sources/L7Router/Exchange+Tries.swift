@@ -90,10 +90,11 @@ extension Exchange {
         let connection: InstanceConnection
         do {
             let tls = worker.balancer.upstreamTLS(pool)
-            guard let opened = try worker.openStream(picked, tls, isTunnel: asksWebSocket) else {
-                return refuse(.noTLS)
+            switch try worker.openStream(picked, tls, isTunnel: asksWebSocket) {
+            case .opened(let opened): connection = opened
+            case .full: return noStreamLeft()
+            case .noTLS: return refuse(.noTLS)
             }
-            connection = opened
         } catch {
             dials += 1
             return dialRefused(error)
@@ -137,6 +138,25 @@ extension Exchange {
         dropInstance()
         lastFailure = .noTunnels
         tried.insert(endpoint.id)
+        guard dials < worker.options.dialAttempts else { return refuse(lastFailure) }
+        connect(client)
+    }
+
+    /// The instance speaks HTTP/2 and has no stream left for another tunnel. Another one may have.
+    private func noStreamLeft() {
+        guard let client, let endpoint else { return }
+        dials += 1
+        lastFailure = .noStreams
+        tried.insert(endpoint.id)
+        guard dials < worker.options.dialAttempts else { return refuse(lastFailure) }
+        connect(client)
+    }
+
+    /// A fresh connection has fewer streams than tunnels that came for it. Now it is known how many the next one has.
+    func crowdedOut() {
+        guard let client else { return }
+        dropInstance()
+        lastFailure = .noStreams
         guard dials < worker.options.dialAttempts else { return refuse(lastFailure) }
         connect(client)
     }

@@ -92,7 +92,7 @@ public final class HTTPWorker {
     /// Lets go of idle connections to endpoints that are no more.
     public func snapshotChanged() {
         pool.closeGone(balancer.snapshot)
-        http2?.clients.retireGone(balancer.snapshot)
+        http2?.forEachPool { $0.retireGone(balancer.snapshot) }
     }
 
     /// How instances are spoken to over TLS from now on. Connections that were verified by other authorities serve no
@@ -100,7 +100,7 @@ public final class HTTPWorker {
     public func install(_ contexts: [UpstreamTLS: TLSClientContext]) {
         instanceTLS = contexts
         pool.closeDistrusted()
-        http2?.clients.retireDistrusted()
+        http2?.forEachPool { $0.retireDistrusted() }
     }
 
     /// Whether a connection that was begun so would be begun in the same way now.
@@ -149,7 +149,7 @@ public final class HTTPWorker {
 
     private func finishDrain() {
         pool.closeAll()
-        http2?.clients.retireAll()
+        http2?.forEachPool { $0.retireAll() }
         let done = whenEmpty
         whenEmpty = nil
         done?()
@@ -191,7 +191,7 @@ public final class HTTPWorker {
 
     /// Made for the first HTTP/2 connection; `nil`: out of memory.
     func http2Context() -> HTTP2Context? {
-        if http2 == nil { http2 = HTTP2Context() }
+        if http2 == nil { http2 = HTTP2Context(options.http2) }
         return http2
     }
 

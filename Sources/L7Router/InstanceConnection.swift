@@ -84,8 +84,8 @@ final class InstanceConnection: Handler {
 
     private func connected(_ readiness: Readiness) {
         guard readiness.contains(.writable) || !readiness.isDisjoint(with: [.error, .hangup]) else { return }
-        if let stream, stream.isTunnelRefused {
-            exchange?.tunnelRefused()
+        if let stream, stream.isTunnelRefused || stream.isCrowdedOut {
+            if stream.isTunnelRefused { exchange?.tunnelRefused() } else { exchange?.crowdedOut() }
             return
         }
         let code = readiness.isDisjoint(with: [.error, .hangup]) ? 0 : stream?.failure ?? transport.socket.takeError()

@@ -52,6 +52,8 @@ public struct HTTP2Options: Sendable {
     public var upstreamStreams = 256
     /// Connections to one instance of one worker; beyond them requests wait for a stream.
     public var upstreamConnections = 8
+    /// The same for tunnels, which have connections of their own; beyond them a tunnel is refused.
+    public var upstreamTunnelConnections = 64
     /// Streams reset a second, five times as many at once; 0: no limit.
     public var resetsPerSecond = 100
     /// Frames a second that carry nothing: pings, settings, priorities, empty data; five times as many at once.

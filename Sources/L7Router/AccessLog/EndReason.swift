@@ -25,6 +25,8 @@ enum EndReason: CaseIterable {
     case responseIncomplete
     case protocolError
     case upgradeFailed
+    /// The instance had no stream left for another tunnel.
+    case connectionLimit
     /// The instance's certificate is not trusted, or is of another name.
     case certificateError
     /// The handshake with the instance failed.
@@ -55,6 +57,7 @@ enum EndReason: CaseIterable {
         case .responseIncomplete: "http_response_incomplete"
         case .protocolError: "http_protocol_error"
         case .upgradeFailed: "http_upgrade_failed"
+        case .connectionLimit: "connection_limit_reached"
         case .certificateError: "tls_certificate_error"
         case .tlsError: "tls_protocol_error"
         case .configurationError: "proxy_configuration_error"

@@ -11,6 +11,8 @@ final class HTTP2Client: HTTP2Connection {
     }
 
     let endpoint: Endpoint
+    /// Where it is found while it takes new streams.
+    private let pool: HTTP2ClientPool
     /// How TLS was begun; `nil`: in clear.
     let tls: UpstreamTLS?
     /// Who was trusted then.
@@ -37,9 +39,10 @@ final class HTTP2Client: HTTP2Connection {
 
     init(
         _ transport: Transport, _ endpoint: Endpoint, _ tls: UpstreamTLS?, _ trust: TLSClientContext?,
-        _ worker: HTTPWorker, _ context: HTTP2Context, _ session: HTTP2Session
+        _ worker: HTTPWorker, _ context: HTTP2Context, _ pool: HTTP2ClientPool, _ session: HTTP2Session
     ) {
         self.endpoint = endpoint
+        self.pool = pool
         (self.tls, self.trust) = (tls, trust)
         handshake = transport.layer as? TLSLayer
         super.init(transport, worker, context, session)
@@ -64,7 +67,9 @@ final class HTTP2Client: HTTP2Connection {
     // MARK: - Streams
 
     /// Whether another stream may begin at once.
-    var hasRoom: Bool { openStreams < min(assumedLimit, worker.options.http2.upstreamStreams) }
+    var hasRoom: Bool { openStreams < streamLimit }
+
+    private var streamLimit: Int { min(assumedLimit, worker.options.http2.upstreamStreams) }
 
     /// Whether it can be used at all.
     var takesStreams: Bool { isOpen && !isBroken && !isLingering && !isGoingAway }
@@ -149,12 +154,12 @@ final class HTTP2Client: HTTP2Connection {
             wake(stream, .readable)
         case NGHTTP2_WINDOW_UPDATE.rawValue: windowOpened(header.stream_id)
         case NGHTTP2_SETTINGS.rawValue:
+            pool.learned(self, streamLimit: session.peerStreamLimit)
             if header.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 { settingsCame() }
-            context.clients.learned(self, streamLimit: session.peerStreamLimit)
             windowsChanged()
         case NGHTTP2_GOAWAY.rawValue:
             isGoingAway = true
-            context.clients.remove(self)
+            pool.remove(self)
         default: break
         }
     }
@@ -198,15 +203,24 @@ final class HTTP2Client: HTTP2Connection {
         if knowsSettings { decide(stream) }
     }
 
+    /// A tunnel never waits for a stream, for none may ever be free: those that the first settings leave no room for
+    /// go elsewhere.
     private func settingsCame() {
         knowsSettings = true
-        forEachStream { if let stream = $0 as? HTTP2InstanceStream, stream.awaitsSettings { decide(stream) } }
+        var room = streamLimit
+        forEachStream { if ($0 as? HTTP2InstanceStream)?.awaitsSettings != true { room -= 1 } }
+        forEachStream {
+            guard let stream = $0 as? HTTP2InstanceStream, stream.awaitsSettings else { return }
+            stream.isCrowdedOut = room <= 0
+            room -= 1
+            decide(stream)
+        }
     }
 
     private func decide(_ stream: HTTP2InstanceStream) {
         stream.awaitsSettings = false
         stream.isTunnelRefused = !session.peerTakesTunnels
-        wake(stream, stream.isTunnelRefused ? .error : .writable)
+        wake(stream, stream.isTunnelRefused || stream.isCrowdedOut ? .error : .writable)
     }
 
     // MARK: - Time
@@ -251,13 +265,13 @@ final class HTTP2Client: HTTP2Connection {
     func retire() {
         guard isOpen else { return }
         isGoingAway = true
-        context.clients.remove(self)
+        pool.remove(self)
         if isConnecting, openStreams == 0 { return close() }
         session.goAway()
         scheduleTurnEnd()
     }
 
-    override func leaving() { context.clients.remove(self) }
+    override func leaving() { pool.remove(self) }
 
     override func ended() {
         dropBlock()

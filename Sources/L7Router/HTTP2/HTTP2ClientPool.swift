@@ -1,6 +1,7 @@
 import MeshCore
 
-/// One worker's HTTP/2 connections by endpoint, those that take new streams.
+/// One worker's HTTP/2 connections by endpoint, those that take new streams: for requests, or for tunnels, which keep
+/// their streams for as long as they like and would leave the requests none.
 final class HTTP2ClientPool {
     private struct Shelf {
         var newest: Unmanaged<HTTP2Client>?
@@ -9,13 +10,15 @@ final class HTTP2ClientPool {
         var streamLimit = 100
     }
 
+    /// Connections to one endpoint.
+    private let limit: Int
     private var shelves: [Shelf] = []
 
+    init(limitPerEndpoint: Int) { limit = limitPerEndpoint }
+
     /// The first connection with room; where there is none and no other may be opened, the one with the fewest streams,
-    /// on which the request waits its turn.
-    ///
-    /// - Parameter limit: connections to one endpoint.
-    func take(_ endpoint: Endpoint, _ tls: UpstreamTLS?, limit: Int) -> HTTP2Client? {
+    /// on which a request may wait its turn. `nil`: another may be opened.
+    func take(_ endpoint: Endpoint, _ tls: UpstreamTLS?) -> HTTP2Client? {
         guard Int(endpoint.id) < shelves.count else { return nil }
         let shelf = shelves[Int(endpoint.id)]
         var least: HTTP2Client?

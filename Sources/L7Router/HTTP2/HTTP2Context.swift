@@ -21,13 +21,16 @@ final class HTTP2Context {
     var counters = HTTP2Counters()
     private var requestStreams: [HTTP2RequestStream] = []
     private var instanceStreams: [HTTP2InstanceStream] = []
-    /// Connections to instances.
-    let clients = HTTP2ClientPool()
+    /// Connections to instances: for requests, and for tunnels.
+    let clients: HTTP2ClientPool
+    let tunnelClients: HTTP2ClientPool
     unowned(unsafe) var newest: HTTP2Server?
 
-    init?() {
+    init?(_ options: HTTP2Options) {
         guard let rules = HTTP2Rules() else { return nil }
         self.rules = rules
+        clients = HTTP2ClientPool(limitPerEndpoint: options.upstreamConnections)
+        tunnelClients = HTTP2ClientPool(limitPerEndpoint: options.upstreamTunnelConnections)
         scratch = .allocate(byteCount: Self.scratchBytes, alignment: 64)
         requestStreams.reserveCapacity(Self.sparesKept)
         instanceStreams.reserveCapacity(Self.sparesKept)
@@ -58,6 +61,11 @@ final class HTTP2Context {
     }
 
     // MARK: - Connections
+
+    func forEachPool(_ body: (HTTP2ClientPool) -> Void) {
+        body(clients)
+        body(tunnelClients)
+    }
 
     func insert(_ server: HTTP2Server) {
         server.next = newest

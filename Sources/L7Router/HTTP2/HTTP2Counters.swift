@@ -14,6 +14,8 @@ public struct HTTP2Counters: Sendable {
     public var protocolErrors: UInt64 = 0
     /// Requests sent to instances by HTTP/2.
     public var upstreamStreams: UInt64 = 0
+    /// Times that an instance had no stream left for another tunnel.
+    public var tunnelsRefused: UInt64 = 0
     public var timeouts: UInt64 = 0
 
     public init() {}

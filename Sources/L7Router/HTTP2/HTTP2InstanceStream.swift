@@ -14,6 +14,8 @@ final class HTTP2InstanceStream: HTTP2Stream {
     var awaitsSettings = false
     /// It takes none.
     var isTunnelRefused = false
+    /// It takes none on this connection: all its streams have gone to others.
+    var isCrowdedOut = false
     /// What the client's key is to be answered with; `nil`: no WebSocket is asked for.
     private(set) var accept: WebSocketAccept?
 
@@ -23,7 +25,7 @@ final class HTTP2InstanceStream: HTTP2Stream {
     override func recycle(_ connection: HTTP2Connection) {
         owner = nil
         (failure, isHead, gotFinalHead) = (0, false, false)
-        (awaitsSettings, isTunnelRefused, accept) = (false, false, nil)
+        (awaitsSettings, isTunnelRefused, isCrowdedOut, accept) = (false, false, false, nil)
         connection.context.giveBack(self)
     }
 

@@ -29,19 +29,33 @@ extension HTTPWorker {
         if isReadable { server.ready(.readable) }
     }
 
+    /// What comes of asking for a stream.
+    enum OpenedStream {
+        case opened(InstanceConnection)
+        /// A tunnel would have to wait for others to end.
+        case full
+        /// The service is spoken to over TLS, and there is no context for it.
+        case noTLS
+    }
+
     /// A stream to an instance that speaks HTTP/2: on a connection that has room, or on a fresh one that is still being
-    /// made. `nil`: the service is spoken to over TLS, and there is no context for it.
+    /// made.
     ///
     /// - Parameter isTunnel: it is for a WebSocket.
     func openStream(
         _ endpoint: Endpoint, _ tls: UpstreamTLS?, isTunnel: Bool
-    ) throws(SystemError) -> InstanceConnection? {
+    ) throws(SystemError) -> OpenedStream {
         guard let context = http2Context() else { throw SystemError("nghttp2", SystemError.outOfMemory) }
+        let pool = isTunnel ? context.tunnelClients : context.clients
         let client: HTTP2Client
-        if let present = context.clients.take(endpoint, tls, limit: options.http2.upstreamConnections) {
+        if let present = pool.take(endpoint, tls) {
             client = present
+            if isTunnel, !client.hasRoom {
+                context.counters.tunnelsRefused += 1
+                return .full
+            }
         } else {
-            guard let fresh = try dial(endpoint, tls, context) else { return nil }
+            guard let fresh = try dial(endpoint, tls, context, pool) else { return .noTLS }
             client = fresh
         }
         let stream = context.takeInstanceStream()
@@ -53,11 +67,11 @@ extension HTTPWorker {
         if isTunnel { client.awaitSettings(stream) }
         loop.attach(connection)
         streamOpened()
-        return connection
+        return .opened(connection)
     }
 
     private func dial(
-        _ endpoint: Endpoint, _ tls: UpstreamTLS?, _ context: HTTP2Context
+        _ endpoint: Endpoint, _ tls: UpstreamTLS?, _ context: HTTP2Context, _ pool: HTTP2ClientPool
     ) throws(SystemError) -> HTTP2Client? {
         let socket = try Socket.dial(endpoint.address)
         var transport = Transport(socket)
@@ -77,14 +91,14 @@ extension HTTPWorker {
             transport.close()
             throw SystemError("nghttp2", SystemError.outOfMemory)
         }
-        let client = HTTP2Client(transport, endpoint, tls, trust, self, context, session)
+        let client = HTTP2Client(transport, endpoint, tls, trust, self, context, pool, session)
         do {
             try loop.attach(client, socket)
         } catch {
             client.close()
             throw error
         }
-        context.clients.insert(client)
+        pool.insert(client)
         client.armDeadline()
         return client
     }

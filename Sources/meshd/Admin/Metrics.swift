@@ -132,6 +132,9 @@ enum Metrics {
         page.counter(
             "meshd_http2_upstream_streams_total", "Requests sent to instances by HTTP/2.", sum(\.upstreamStreams))
         page.counter(
+            "meshd_http2_tunnels_refused_total", "Times that an instance had no stream left for another tunnel.",
+            sum(\.tunnelsRefused))
+        page.counter(
             "meshd_http2_resets_total", "Streams reset, by who did it.",
             [(["by": "client"], sum(\.resetsReceived)), (["by": "meshd"], sum(\.resetsSent))])
         page.counter(
