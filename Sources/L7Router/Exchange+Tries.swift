@@ -90,7 +90,8 @@ extension Exchange {
         let connection: InstanceConnection
         do {
             let tls = worker.balancer.upstreamTLS(pool)
-            switch try worker.openStream(picked, tls, isTunnel: asksWebSocket) {
+            let isOnce = !(method.isIdempotent && isReplayable)
+            switch try worker.openStream(picked, tls, isTunnel: asksWebSocket, isOnce: isOnce) {
             case .opened(let opened): connection = opened
             case .full: return noStreamLeft()
             case .noTLS: return refuse(.noTLS)

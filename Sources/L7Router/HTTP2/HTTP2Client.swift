@@ -83,6 +83,10 @@ final class HTTP2Client: HTTP2Connection {
         if id >= Self.lastNumber, !isGoingAway { retire() }
     }
 
+    /// Whether an idle connection has ended meanwhile, though no event has told so yet; or has something else to say,
+    /// which is not worth the risk. Costs a system call.
+    var isStale: Bool { openStreams == 0 && !isConnecting && transport.hasPendingEnd() }
+
     // MARK: - Connecting
 
     override func ready(_ readiness: Readiness) {

@@ -41,14 +41,22 @@ extension HTTPWorker {
     /// A stream to an instance that speaks HTTP/2: on a connection that has room, or on a fresh one that is still being
     /// made.
     ///
-    /// - Parameter isTunnel: it is for a WebSocket.
+    /// - Parameters:
+    ///   - isTunnel: it is for a WebSocket.
+    ///   - isOnce: what is sent must not be sent twice, so that a connection that the instance has closed is not good
+    ///     enough.
     func openStream(
-        _ endpoint: Endpoint, _ tls: UpstreamTLS?, isTunnel: Bool
+        _ endpoint: Endpoint, _ tls: UpstreamTLS?, isTunnel: Bool, isOnce: Bool
     ) throws(SystemError) -> OpenedStream {
         guard let context = http2Context() else { throw SystemError("nghttp2", SystemError.outOfMemory) }
         let pool = isTunnel ? context.tunnelClients : context.clients
+        var present = pool.take(endpoint, tls)
+        while isOnce, let stale = present, stale.isStale {
+            stale.retire()
+            present = pool.take(endpoint, tls)
+        }
         let client: HTTP2Client
-        if let present = pool.take(endpoint, tls) {
+        if let present {
             client = present
             if isTunnel, !client.hasRoom {
                 context.counters.tunnelsRefused += 1

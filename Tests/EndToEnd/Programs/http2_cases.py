@@ -437,6 +437,27 @@ def after_refusal():
     assert False, "no answer"
 
 
+def cut_upstream():
+    """What comes of several streams when their instance's connection ends: a line for each."""
+    client = Client()
+    streams = [client.request("/first"), client.request("/get")]
+    for path, method, length in [("/put", "PUT", 4), ("/post", "POST", 4), ("/upload", "POST", 100)]:
+        streams.append(client.h2.get_next_available_stream_id())
+        client.h2.send_headers(streams[-1], pairs(path, method, [("content-length", str(length))]))
+        client.h2.send_data(streams[-1], b"body", end_stream=length == 4)
+    # What comes together with its head can be sent again.
+    client.flush()
+    for stream in streams:
+        status, body = client.finish(stream)
+        # A whole answer ends its stream, or is followed by a reset of what it does not wait for.
+        is_whole = stream in client.ended or client.resets[stream] == 0
+        assert body != b"" or not is_whole, (stream, status)
+        print(status if is_whole else "cut")
+    assert not client.is_closed and not client.goaways
+    # One that meshd answers itself: the instance's end may still be under way.
+    assert client.finish(client.request("/" + "p" * 8300))[0] == "414"
+
+
 def garbage():
     raw = Raw()
     raw.socket.sendall(b"\xff" * 4000)
