@@ -3,22 +3,8 @@ import Testing
 /// The configuration reference has an example of every setting and of every label, and every example is taken as it
 /// stands.
 @Suite struct ReferenceTests {
-    private static let root = String(#filePath.dropLast("Tests/EndToEnd/ReferenceTests.swift".count))
-    private static let page = TextFile.read(root + "docs/configuration.md")
-
-    private struct Example {
-        let text: String
-
-        var isCatalogue: Bool { text.hasPrefix("services:") }
-        var isConfiguration: Bool { text.hasPrefix("# meshd.yaml") }
-        /// It says so itself.
-        var warns: Bool { text.contains("get a warning") }
-        var lines: [Substring] { text.split(separator: "\n") }
-    }
-
-    private static let examples = page.split(separator: "```yaml\n").dropFirst().map {
-        Example(text: String($0.prefix(upTo: $0.firstRange(of: "\n```")?.lowerBound ?? $0.endIndex)) + "\n")
-    }
+    private static let root = ReferencePage.root
+    private static let examples = ReferencePage.examples
 
     // MARK: - What is there
 
@@ -28,10 +14,7 @@ import Testing
         let help = try CommandResult.run(["run", "--help"], files: files.path + "/help").output
         let settings = Set(help.matches(of: /(?m)^ +--([a-z0-9-]+)/).map { String($0.1) }).subtracting(["config"])
         try demand(settings.count > 50, "settings of --help: \(settings.count)")
-        let shown = Set(
-            Self.examples.filter(\.isConfiguration).flatMap(\.lines).compactMap {
-                $0.firstMatch(of: /^([a-z0-9-]+):/).map { String($0.1) }
-            })
+        let shown = Set(Self.examples.flatMap(\.settings))
         try demandEqual(settings.subtracting(shown).sorted(), [], "settings without an example")
         try demandEqual(shown.subtracting(settings).sorted(), [], "settings that there are not")
     }
