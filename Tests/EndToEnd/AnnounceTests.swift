@@ -61,6 +61,57 @@ import Testing
         try mesh.awaitAnswer(Web.host, "one")
     }
 
+    /// The lease is still known, and what was written under it since is not.
+    @Test func whatARestoredRegistryHasForgottenIsAnnouncedAgain() throws {
+        let etcd = try EtcdCluster()
+        let one = try HTTPInstance("one")
+        let mesh = try MeshProcess.watching(etcd.registry)
+        let announcer = try announce(etcd, "one", ["web", one.address, "--ttl", "2s"] + Self.labels)
+        try mesh.awaitAnswer(Web.host, "one")
+        // Of a backup that was made between the lease and the key.
+        try etcd.ctl("del", "--prefix", "/mesh/instances/")
+        let backup = etcd.directory.path + "/backup"
+        try etcd.ctl("snapshot", "save", backup)
+        try etcd.restore(backup)
+        try mesh.awaitAnswer(Web.host, "one")
+        try eventually("its key is there") {
+            try etcd.ctl("get", "--prefix", "--keys-only", "/mesh/instances/").contains(one.address)
+        }
+        announcer.signal(SIGTERM)
+        try demandEqual(try announcer.waitExit(), 0, "exit status: \(announcer.errors)")
+    }
+
+    /// Started twice by mistake, or the next run before the last has ended.
+    @Test func ofTwoThatAnnounceTheSameEitherMayGo() throws {
+        let etcd = try EtcdCluster()
+        let one = try HTTPInstance("one")
+        let mesh = try MeshProcess.watching(etcd.registry)
+        let words = ["web", one.address, "--ttl", "2s"] + Self.labels
+        let first = try announce(etcd, "first", words)
+        try mesh.awaitAnswer(Web.host, "one")
+        let second = try announce(etcd, "second", words + ["--version", "second"])
+        func awaitVersion(_ version: String?) throws {
+            try eventually("its version is \(version ?? "none")\n\(first.errors)\(second.errors)") {
+                let found = try etcd.ctl("get", "--prefix", "--print-value-only", "/mesh/instances/")
+                return found.contains("address") && found.contains("second") == (version != nil)
+            }
+        }
+        try awaitVersion("second")
+        second.signal(SIGTERM)
+        try demandEqual(try second.waitExit(), 0, "exit status: \(second.errors)")
+        try awaitVersion(nil)
+        try mesh.awaitAnswer(Web.host, "one")
+        let third = try announce(etcd, "third", words + ["--version", "second"])
+        try awaitVersion("second")
+        first.signal(SIGTERM)
+        try demandEqual(try first.waitExit(), 0, "exit status: \(first.errors)")
+        try demand(!(try etcd.ctl("get", "--prefix", "/mesh/instances/").contains("draining")), "no word of an end")
+        try demandEqual(try mesh.get(Web.host).text, "one", "the answer")
+        third.signal(SIGTERM)
+        try demandEqual(try third.waitExit(), 0, "exit status: \(third.errors)")
+        try mesh.awaitAnswer(Web.host, "404")
+    }
+
     @Test func withoutLabelsThePortIsTheServices() throws {
         let etcd = try EtcdCluster()
         let instance = try TCPInstance(serve: Relay.echo)

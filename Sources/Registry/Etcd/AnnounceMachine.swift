@@ -12,9 +12,12 @@ struct AnnounceMachine {
         /// What is to be there from now on, by key.
         case set([String: [UInt8]])
         case granted(lease: Int64)
-        case written
+        /// The keys of the write under way are of this revision.
+        case written(revision: Int64)
         /// 0: the lease is gone.
         case keptAlive(ttlSeconds: Int64)
+        /// What is there of the keys looked at; `nil`: all of them, as they were written.
+        case checked([String: Held]?)
         case revoked
         case failed(EtcdFailure)
         case timer
@@ -28,6 +31,8 @@ struct AnnounceMachine {
         case grant(ttlSeconds: Int)
         case write(puts: [String: [UInt8]], lease: Int64, deletes: [String])
         case keepAlive(lease: Int64)
+        /// Look whether these keys are still there, of these revisions.
+        case check([String: Int64])
         case revoke(lease: Int64)
         case failover
         case forgetToken
@@ -40,9 +45,24 @@ struct AnnounceMachine {
         case withdrawn
     }
 
+    /// A key as etcd has it.
+    struct Held: Equatable {
+        let lease: Int64
+        let revision: Int64
+    }
+
     private enum Operation: Equatable {
         case grant, keepAlive, revoke
+        case check([String])
         case write(puts: [String: [UInt8]], deletes: [String])
+    }
+
+    private struct Present {
+        let value: [UInt8]
+        /// etcd's of the key, whoever wrote it last.
+        var revision: Int64
+        /// Somebody else has written it since.
+        var isTheirs = false
     }
 
     /// Keys of one transaction; etcd's own limit is 128 by default.
@@ -52,8 +72,11 @@ struct AnnounceMachine {
     /// What a key with this value says before it goes; `nil`: nothing, or it does already.
     private let farewell: (_ key: String, _ value: [UInt8]) -> [UInt8]?
     private var wanted: [String: [UInt8]] = [:]
-    /// What is there under our lease.
-    private var present: [String: [UInt8]] = [:]
+    /// What is there, under our lease or, where somebody else has written it since, under theirs.
+    private var present: [String: Present] = [:]
+    /// Of those, keys to be looked at with this renewal: a registry set back to an older state knows the lease and
+    /// not all that was written under it since, and a key may have been deleted.
+    private var unchecked: ArraySlice<String> = []
     private var lease: Int64?
     private var operation: Operation?
     private var isRenewalDue = false
@@ -83,6 +106,8 @@ struct AnnounceMachine {
         case .withdraw(let isSaid):
             isWithdrawing = true
             isFarewellSaid = !isSaid
+            // Nobody else's key is to say farewell.
+            unchecked = isSaid ? farewells(present).keys.sorted()[...] : []
             // Not worth a pause: what is left ends with the lease anyway.
             isWaiting = false
         case .timer:
@@ -98,12 +123,16 @@ struct AnnounceMachine {
             succeeded()
         case .keptAlive(let ttl):
             guard operation == .keepAlive else { return [] }
-            if ttl > 0 { isRenewalDue = false } else { lost() }
+            if ttl > 0 { renewed() } else { lost() }
             isRenewalSet = false
             succeeded()
-        case .written:
+        case .checked(let held):
+            guard case .check(let keys)? = operation else { return [] }
+            if let held { compare(keys, held) }
+            succeeded()
+        case .written(let revision):
             guard case .write(let puts, let deletes)? = operation else { return [] }
-            present.merge(puts, uniquingKeysWith: { $1 })
+            for (key, value) in puts { present[key] = Present(value: value, revision: revision) }
             for key in deletes { present[key] = nil }
             succeeded()
         case .revoked:
@@ -119,9 +148,29 @@ struct AnnounceMachine {
         backoff.succeeded()
     }
 
+    private mutating func renewed() {
+        isRenewalDue = false
+        unchecked = present.keys.sorted()[...]
+    }
+
+    /// What is gone, or is not what was written under our lease, is written again. What somebody else announces by
+    /// the same key since is theirs, for as long as it is there: two that insist would take turns for ever.
+    private mutating func compare(_ keys: [String], _ held: [String: Held]) {
+        for key in keys {
+            if let found = held[key], found.lease != lease {
+                present[key]?.revision = found.revision
+                present[key]?.isTheirs = true
+            } else if held[key]?.revision != present[key]?.revision {
+                present[key] = nil
+                isTold = false
+            }
+        }
+    }
+
     private mutating func lost() {
         lease = nil
         present = [:]
+        unchecked = []
         isTold = false
         isRenewalDue = false
     }
@@ -151,6 +200,7 @@ struct AnnounceMachine {
                 isOver = true
                 return [.withdrawn]
             }
+            if !isFarewellSaid, let check = nextCheck() { return check }
             let farewells = isFarewellSaid ? [:] : farewells(present)
             if !farewells.isEmpty { return write(Self.batch(farewells), [], lease) }
             operation = .revoke
@@ -165,13 +215,14 @@ struct AnnounceMachine {
             operation = .keepAlive
             return [.keepAlive(lease: lease)]
         }
+        forgetTheirs()
         let leaving = present.filter { wanted[$0.key] == nil }
         let farewells = farewells(leaving)
-        var puts = wanted.filter { present[$0.key] != $0.value }
+        var puts = wanted.filter { present[$0.key]?.value != $0.value }
         puts.merge(farewells, uniquingKeysWith: { $1 })
         puts = Self.batch(puts)
         let deletes = leaving.keys.filter { farewells[$0] == nil }.sorted().prefix(Self.batchLimit - puts.count)
-        guard !puts.isEmpty || !deletes.isEmpty else { return announced() + renewal() }
+        guard !puts.isEmpty || !deletes.isEmpty else { return nextCheck() ?? (announced() + renewal()) }
         return write(puts, Array(deletes), lease)
     }
 
@@ -181,9 +232,9 @@ struct AnnounceMachine {
     }
 
     /// What these keys still have to say before they go.
-    private func farewells(_ keys: [String: [UInt8]]) -> [String: [UInt8]] {
+    private func farewells(_ keys: [String: Present]) -> [String: [UInt8]] {
         var found: [String: [UInt8]] = [:]
-        for (key, value) in keys { found[key] = farewell(key, value) }
+        for (key, present) in keys where !present.isTheirs { found[key] = farewell(key, present.value) }
         return found
     }
 
@@ -191,6 +242,19 @@ struct AnnounceMachine {
     private static func batch(_ puts: [String: [UInt8]]) -> [String: [UInt8]] {
         guard puts.count > batchLimit else { return puts }
         return Dictionary(uniqueKeysWithValues: puts.sorted { $0.key < $1.key }.prefix(batchLimit).map { ($0, $1) })
+    }
+
+    /// Keys that are no longer wanted and are somebody else's are not ours to delete.
+    private mutating func forgetTheirs() {
+        for (key, held) in present where held.isTheirs && wanted[key] == nil { present[key] = nil }
+    }
+
+    private mutating func nextCheck() -> [Action]? {
+        let keys = unchecked.prefix(Self.batchLimit).filter { present[$0] != nil }
+        unchecked = unchecked.dropFirst(Self.batchLimit)
+        guard !keys.isEmpty else { return nil }
+        operation = .check(keys)
+        return [.check(Dictionary(uniqueKeysWithValues: keys.map { ($0, present[$0]?.revision ?? 0) }))]
     }
 
     private mutating func renewal() -> [Action] {

@@ -100,11 +100,18 @@ public final class EtcdAnnouncer: Handler {
         case .write(let puts, let lease, let deletes):
             let pairs = puts.sorted { $0.key < $1.key }.map { (key: $0.key, value: $0.value) }
             let body = EtcdRequest.write(puts: pairs, lease: lease, deletes: deletes)
-            ask("/v3/kv/txn", body) { _ in .written }
+            ask("/v3/kv/txn", body) { value in
+                value["header"]?["revision"]?.integer.map { .written(revision: $0) }
+            }
         case .keepAlive(let lease):
             ask("/v3/lease/keepalive", EtcdRequest.lease(lease)) { value in
                 // A stream of one answer; the time to live is left out where it is 0.
                 value["result"].map { .keptAlive(ttlSeconds: $0["TTL"]?.integer ?? 0) }
+            }
+        case .check(let revisions):
+            ask("/v3/kv/txn", EtcdRequest.check(revisions)) { value in
+                if value["succeeded"]?.bool == true { return .checked(nil) }
+                return (try? EtcdAnswer.held(value)).map { .checked($0) }
             }
         case .revoke(let lease): ask("/v3/lease/revoke", EtcdRequest.lease(lease)) { _ in .revoked }
         case .failover: client.failover()

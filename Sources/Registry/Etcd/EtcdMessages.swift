@@ -132,6 +132,14 @@ enum EtcdRequest {
     /// Deletes, all or nothing.
     static func delete(_ keys: [String]) -> String { write(puts: [], lease: 0, deletes: keys) }
 
+    /// Whether keys are of these revisions; where one is not, a look at all of them.
+    static func check(_ revisions: [String: Int64]) -> String {
+        let sorted = revisions.sorted { $0.key < $1.key }
+        let compare = sorted.map { "{\"target\":\"MOD\",\"key\":\(key($0.key)),\"mod_revision\":\"\($0.value)\"}" }
+        let look = sorted.map { "{\"request_range\":{\"key\":\(key($0.key))}}" }
+        return "{\"compare\":[\(compare.joined(separator: ","))],\"failure\":[\(look.joined(separator: ","))]}"
+    }
+
     /// What a transaction reads of all keys below `prefix`, which ends with `/`.
     static func all(_ prefix: String, keysOnly: Bool = false) -> String {
         "{\"key\":\(key(prefix)),\"range_end\":\"\(Base64.encode(end(prefix)))\",\"keys_only\":\(keysOnly)}"
@@ -233,6 +241,17 @@ enum EtcdAnswer {
             outcomes.append(.lost(present: present, owner: owner))
         }
         return outcomes
+    }
+
+    /// What a check found, where not everything is as it was.
+    static func held(_ value: JSONValue) throws(EtcdFailure) -> [String: AnnounceMachine.Held] {
+        var held: [String: AnnounceMachine.Held] = [:]
+        for response in value["responses"]?.items ?? [] {
+            guard let item = response["response_range"]?["kvs"]?.items?.first else { continue }
+            let pair = try pair(item)
+            held[pair.key] = .init(lease: item["lease"]?.integer ?? 0, revision: pair.modRevision)
+        }
+        return held
     }
 
     /// A line of a watch: `{"result": …}` or `{"error": …}`.

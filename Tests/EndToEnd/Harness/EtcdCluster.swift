@@ -91,6 +91,19 @@ final class EtcdCluster {
         _ = try Tool.run(["/bin/rm", "-rf", "\(directory.path)/\(member.name)"], in: directory.path)
     }
 
+    /// Ends the one member there is, and starts it with what it had when the backup was made, as an operator does.
+    func restore(_ backup: String) throws {
+        let member = members[0]
+        try member.kill()
+        try wipe(member)
+        let peers = "\(member.name)=\(member.peerURL)"
+        try ctl(
+            "snapshot", "restore", backup, "--name", member.name, "--data-dir", "\(directory.path)/\(member.name)",
+            "--initial-cluster", peers, "--initial-advertise-peer-urls", member.peerURL)
+        try start(member)
+        try waitHealthy()
+    }
+
     func waitHealthy() throws {
         try eventually(within: 30, "etcd is healthy: \(members.map { $0.log.suffix(500) })") {
             try run(["endpoint", "health"]).status == 0

@@ -12,7 +12,7 @@ private func announced() -> Machine {
     var machine = Machine(ttlSeconds: 9)
     _ = machine.handle(.set(["a": value]), random: 0)
     _ = machine.handle(.granted(lease: 7), random: 0)
-    _ = machine.handle(.written, random: 0)
+    _ = machine.handle(.written(revision: 5), random: 0)
     return machine
 }
 
@@ -25,9 +25,41 @@ private func announced() -> Machine {
         #expect(machine.handle(.set(["a": value]), random: 0) == [.grant(ttlSeconds: 9)])
         #expect(
             machine.handle(.granted(lease: 7), random: 0) == [.write(puts: ["a": value], lease: 7, deletes: [])])
-        #expect(machine.handle(.written, random: 0) == [.announced, renewal])
+        #expect(machine.handle(.written(revision: 5), random: 0) == [.announced, renewal])
         #expect(machine.handle(.timer, random: 0) == [.keepAlive(lease: 7)])
-        #expect(machine.handle(.keptAlive(ttlSeconds: 9), random: 0) == [renewal])
+        #expect(machine.handle(.keptAlive(ttlSeconds: 9), random: 0) == [.check(["a": 5])])
+        #expect(machine.handle(.checked(nil), random: 0) == [renewal])
+    }
+
+    /// A registry that is set back to an older state knows the lease and not what was written since.
+    @Test func whatIsGoneUnderALivingLeaseIsWrittenAgain() {
+        var machine = announced()
+        _ = machine.handle(.timer, random: 0)
+        _ = machine.handle(.keptAlive(ttlSeconds: 9), random: 0)
+        #expect(machine.handle(.checked([:]), random: 0) == [.write(puts: ["a": value], lease: 7, deletes: [])])
+        #expect(machine.handle(.written(revision: 9), random: 0) == [.announced, renewal])
+        _ = machine.handle(.timer, random: 0)
+        #expect(machine.handle(.keptAlive(ttlSeconds: 9), random: 0) == [.check(["a": 9])])
+        // An older value of ours.
+        #expect(
+            machine.handle(.checked(["a": .init(lease: 7, revision: 3)]), random: 0)
+                == [.write(puts: ["a": value], lease: 7, deletes: [])])
+    }
+
+    /// Two that announce by one key: the later one's word stands, and the earlier one takes over when it is gone.
+    @Test func whatSomebodyElseHasWrittenStays() {
+        var machine = announced()
+        func check(_ held: [String: Machine.Held]?) -> [Machine.Action] {
+            _ = machine.handle(.timer, random: 0)
+            _ = machine.handle(.keptAlive(ttlSeconds: 9), random: 0)
+            return machine.handle(.checked(held), random: 0)
+        }
+        #expect(check(["a": .init(lease: 8, revision: 6)]) == [renewal])
+        _ = machine.handle(.timer, random: 0)
+        #expect(machine.handle(.keptAlive(ttlSeconds: 9), random: 0) == [.check(["a": 6])])
+        #expect(machine.handle(.checked([:]), random: 0) == [.write(puts: ["a": value], lease: 7, deletes: [])])
+        #expect(machine.handle(.written(revision: 7), random: 0) == [.announced, renewal])
+        #expect(check(nil) == [renewal])
     }
 
     @Test func changesAreWrittenAsDifferences() {
@@ -38,11 +70,13 @@ private func announced() -> Machine {
                 == [.write(puts: ["b": value], lease: 7, deletes: ["a"])])
         // Changed again meanwhile: written when the first is there.
         #expect(machine.handle(.set(["b": [2]]), random: 0) == [])
-        #expect(machine.handle(.written, random: 0) == [.write(puts: ["b": [2]], lease: 7, deletes: [])])
+        #expect(
+            machine.handle(.written(revision: 6), random: 0) == [.write(puts: ["b": [2]], lease: 7, deletes: [])])
         // Changes keep no lease: the renewal comes when it would have come without them.
-        #expect(machine.handle(.written, random: 0) == [.announced])
+        #expect(machine.handle(.written(revision: 7), random: 0) == [.announced])
         #expect(machine.handle(.timer, random: 0) == [.keepAlive(lease: 7)])
-        #expect(machine.handle(.keptAlive(ttlSeconds: 9), random: 0) == [renewal])
+        #expect(machine.handle(.keptAlive(ttlSeconds: 9), random: 0) == [.check(["b": 7])])
+        #expect(machine.handle(.checked(nil), random: 0) == [renewal])
     }
 
     /// A member that is silent for as long as it may be, then another one: the third is asked before the lease is over.
@@ -62,10 +96,19 @@ private func announced() -> Machine {
         var sizes: [Int] = []
         while case .write(let puts, _, _)? = actions.first {
             sizes.append(puts.count)
-            actions = machine.handle(.written, random: 0)
+            actions = machine.handle(.written(revision: 5), random: 0)
         }
         #expect(sizes == [64, 64, 22])
         #expect(actions == [.announced, renewal])
+        _ = machine.handle(.timer, random: 0)
+        actions = machine.handle(.keptAlive(ttlSeconds: 9), random: 0)
+        sizes = []
+        while case .check(let keys)? = actions.first {
+            sizes.append(keys.count)
+            actions = machine.handle(.checked(nil), random: 0)
+        }
+        #expect(sizes == [64, 64, 22])
+        #expect(actions == [renewal])
     }
 
     @Test func aLostLeaseIsReplacedAndEverythingWrittenAgain() {
@@ -77,7 +120,7 @@ private func announced() -> Machine {
         let gone = EtcdFailure.refused(code: 5, message: "etcdserver: requested lease not found")
         #expect(machine.handle(.failed(gone), random: 0) == [.grant(ttlSeconds: 9)])
         _ = machine.handle(.granted(lease: 9), random: 0)
-        #expect(machine.handle(.written, random: 0) == [.announced, renewal])
+        #expect(machine.handle(.written(revision: 6), random: 0) == [.announced, renewal])
     }
 
     @Test func failuresPauseAndTheLeaseIsAskedForFirst() {
@@ -92,7 +135,8 @@ private func announced() -> Machine {
         #expect(
             machine.handle(.keptAlive(ttlSeconds: 9), random: 0)
                 == [.write(puts: ["b": value], lease: 7, deletes: [])])
-        #expect(machine.handle(.written, random: 0) == [.announced, renewal])
+        #expect(machine.handle(.written(revision: 6), random: 0) == [.check(["a": 5])])
+        #expect(machine.handle(.checked(nil), random: 0) == [.announced, renewal])
     }
 
     @Test func withdrawsAndEnds() {
@@ -108,7 +152,7 @@ private func announced() -> Machine {
         var machine = Machine(ttlSeconds: 9) { _, value in value.last == 9 ? nil : value + [9] }
         _ = machine.handle(.set(keys), random: 0)
         _ = machine.handle(.granted(lease: 7), random: 0)
-        while case .write? = machine.handle(.written, random: 0).first {}
+        while case .write? = machine.handle(.written(revision: 6), random: 0).first {}
         return machine
     }
 
@@ -118,16 +162,16 @@ private func announced() -> Machine {
         #expect(
             machine.handle(.set(["b": [4]]), random: 0)
                 == [.write(puts: ["a": [1, 9], "b": [4]], lease: 7, deletes: ["c"])])
-        #expect(machine.handle(.written, random: 0) == [.write(puts: [:], lease: 7, deletes: ["a"])])
-        #expect(machine.handle(.written, random: 0) == [.announced])
+        #expect(machine.handle(.written(revision: 6), random: 0) == [.write(puts: [:], lease: 7, deletes: ["a"])])
+        #expect(machine.handle(.written(revision: 6), random: 0) == [.announced])
     }
 
     @Test func whatIsWantedAgainMeanwhileStays() {
         var machine = polite(["a": [1]])
         _ = machine.handle(.set([:]), random: 0)
         #expect(machine.handle(.set(["a": [1]]), random: 0) == [])
-        #expect(machine.handle(.written, random: 0) == [.write(puts: ["a": [1]], lease: 7, deletes: [])])
-        #expect(machine.handle(.written, random: 0) == [.announced])
+        #expect(machine.handle(.written(revision: 6), random: 0) == [.write(puts: ["a": [1]], lease: 7, deletes: [])])
+        #expect(machine.handle(.written(revision: 6), random: 0) == [.announced])
     }
 
     @Test func manyThatGoSaySoInBatches() {
@@ -139,17 +183,16 @@ private func announced() -> Machine {
             #expect(said.isSuperset(of: deletes))
             said.formUnion(puts.keys)
             deleted.formUnion(deletes)
-            actions = machine.handle(.written, random: 0)
+            actions = machine.handle(.written(revision: 6), random: 0)
         }
         #expect(said.count == 100 && deleted.count == 100)
     }
 
     @Test func theEndIsSaidWhereItIsMeant() {
         var machine = polite(["a": [1]])
-        #expect(
-            machine.handle(.withdraw(isSaid: true), random: 0)
-                == [.write(puts: ["a": [1, 9]], lease: 7, deletes: [])])
-        #expect(machine.handle(.written, random: 0) == [.revoke(lease: 7)])
+        #expect(machine.handle(.withdraw(isSaid: true), random: 0) == [.check(["a": 6])])
+        #expect(machine.handle(.checked(nil), random: 0) == [.write(puts: ["a": [1, 9]], lease: 7, deletes: [])])
+        #expect(machine.handle(.written(revision: 6), random: 0) == [.revoke(lease: 7)])
         var silent = polite(["a": [1]])
         #expect(silent.handle(.withdraw(isSaid: false), random: 0) == [.revoke(lease: 7)])
         // A failure is no time for words.
@@ -157,6 +200,25 @@ private func announced() -> Machine {
         _ = failing.handle(.withdraw(isSaid: true), random: 0)
         _ = failing.handle(.failed(down), random: 0)
         #expect(failing.handle(.timer, random: 0) == [.revoke(lease: 7)])
+    }
+
+    /// The next run of the same announcer, say, which has begun before this one ends.
+    @Test func whatSomebodyElseHasWrittenIsNotSaidToEnd() {
+        var machine = polite(["a": [1], "b": [1], "c": [1]])
+        #expect(machine.handle(.withdraw(isSaid: true), random: 0) == [.check(["a": 6, "b": 6, "c": 6])])
+        let held = ["a": Machine.Held(lease: 8, revision: 9), "b": .init(lease: 7, revision: 6)]
+        #expect(
+            machine.handle(.checked(held), random: 0) == [.write(puts: ["b": [1, 9]], lease: 7, deletes: [])])
+        #expect(machine.handle(.written(revision: 10), random: 0) == [.revoke(lease: 7)])
+        // Nor is it deleted where it is wanted no more.
+        machine = polite(["a": [1], "b": [1]])
+        _ = machine.handle(.timer, random: 0)
+        _ = machine.handle(.keptAlive(ttlSeconds: 9), random: 0)
+        #expect(machine.handle(.checked(held), random: 0) == [renewal])
+        #expect(
+            machine.handle(.set([:]), random: 0) == [.write(puts: ["b": [1, 9]], lease: 7, deletes: [])])
+        #expect(
+            machine.handle(.written(revision: 11), random: 0) == [.write(puts: [:], lease: 7, deletes: ["b"])])
     }
 
     @Test func withdrawsAfterWhatIsUnderWay() {
@@ -182,12 +244,14 @@ private func announced() -> Machine {
         var random = SeededRandom(seed: seed)
         var machine = Machine(ttlSeconds: 9) { _, value in value.last == 9 ? nil : value + [9] }
         var leases: [Int64: [String: [UInt8]]] = [:]
+        var revisions: [String: Int64] = [:]
+        var revision: Int64 = 1
         var lastLease: Int64 = 0
         var wanted: [String: [UInt8]] = [:]
         var pending: [Machine.Action] = []
         func serve(_ action: Machine.Action, fails: Bool) -> Machine.Event? {
             switch action {
-            case .grant, .write, .keepAlive, .revoke: if fails { return .failed(.unreachable("x")) }
+            case .grant, .write, .keepAlive, .check, .revoke: if fails { return .failed(.unreachable("x")) }
             case .timer: return .timer
             default: return nil
             }
@@ -204,7 +268,17 @@ private func announced() -> Machine {
                     leases[lease]?[key] = value
                 }
                 for key in deletes { for other in leases.keys { leases[other]?[key] = nil } }
-                return .written
+                revision += 1
+                for key in puts.keys { revisions[key] = revision }
+                return .written(revision: revision)
+            case .check(let wanted):
+                var held: [String: Machine.Held] = [:]
+                for (lease, keys) in leases {
+                    for key in keys.keys where wanted[key] != nil {
+                        held[key] = .init(lease: lease, revision: revisions[key] ?? 0)
+                    }
+                }
+                return .checked(held.mapValues(\.revision) == wanted ? nil : held)
             default: return nil
             }
         }
@@ -216,6 +290,10 @@ private func announced() -> Machine {
             }
             if !isWell, random.once(in: 10), let lease = leases.keys.randomElement(using: &random) {
                 leases[lease] = nil
+            }
+            // A slip of somebody's hand.
+            if !isWell, random.once(in: 10), let lease = leases.keys.randomElement(using: &random) {
+                leases[lease]?["k\(random.below(5))"] = nil
             }
             if let index = pending.indices.randomElement(using: &random) {
                 let action = pending.remove(at: index)
