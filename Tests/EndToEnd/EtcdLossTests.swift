@@ -43,6 +43,30 @@ import Testing
         try end(load)
     }
 
+    /// Its revisions have passed those that the mesh knows before the mesh looks again.
+    @Test func aRegistryThatWasSetBackAndWrittenOnIsReadAnew() throws {
+        let etcd = try EtcdCluster()
+        let (one, two) = (try HTTPInstance("one"), try HTTPInstance("two"))
+        try etcd.putService("web", Web.host)
+        try etcd.putInstance("web", "one", one)
+        let mesh = try MeshProcess.watching(etcd.registry)
+        try mesh.awaitAnswer(Web.host, "one")
+        _ = try mesh.vip("web")
+        let backup = etcd.directory.path + "/backup"
+        try etcd.ctl("snapshot", "save", backup)
+        try etcd.delete("instances/web/one")
+        try etcd.putInstance("web", "two", two)
+        try mesh.awaitAnswer(Web.host, "two")
+        mesh.child.signal(SIGSTOP)
+        defer { mesh.child.signal(SIGCONT) }
+        try etcd.restore(backup)
+        for number in 0..<20 { try etcd.putService("new-\(number)", "new.example") }
+        mesh.child.signal(SIGCONT)
+        try mesh.awaitAnswer("new.example", "503")
+        try mesh.awaitAnswer(Web.host, "one")
+        try demandEqual(try mesh.status()["services"]?.children.count, 21, "services known")
+    }
+
     @Test func stopsAndCompactionsUnderLoadLoseNothing() throws {
         let etcd = try EtcdCluster()
         let one = try HTTPInstance("one")

@@ -3,7 +3,9 @@
 ///
 /// It reads the prefix in pages at one revision, then watches from the revision behind. A watch that ends is taken up
 /// where it stopped, on the next member; only where etcd no longer has those revisions, or is another store than
-/// before, everything is read again. What a watch delivers twice is dropped.
+/// before, everything is read again. A store that was set back to an older state and written on looks like the same
+/// one: where the last change is known, a watch is taken up with it and not behind it, and must tell it again. What
+/// a watch delivers twice is dropped.
 struct EtcdWatchMachine {
     enum Event {
         case start
@@ -63,6 +65,10 @@ struct EtcdWatchMachine {
     private(set) var applied: Int64 = 0
     /// The revision a watch is taken up behind: as `applied`, or further where etcd said that nothing has changed.
     private var resumable: Int64 = 0
+    /// The first change of the newest revision that a watch has told.
+    private var newest: EtcdChange?
+    /// What the watch under way has to tell before all else.
+    private var expected: EtcdChange?
     private var limit = EtcdWatchMachine.pageLimit
     private var backoff = Backoff()
     /// Watches cancelled in a row before any of them told something.
@@ -114,6 +120,7 @@ struct EtcdWatchMachine {
             cluster = page.cluster
             applied = revision
             resumable = revision
+            newest = nil
             return [.add(page.pairs), .commit, .heard] + open(random)
         }
         guard !page.lastKey.isEmpty else { return fail(.malformed("a page without keys"), random) }
@@ -135,7 +142,9 @@ struct EtcdWatchMachine {
 
     private mutating func open(_ random: UInt64) -> [Action] {
         state = .opening
-        return [.watch(from: resumable + 1), checkTimer(random)]
+        // Nothing was told for so long that the change may be compacted away: progress counts.
+        expected = newest?.modRevision == resumable ? newest : nil
+        return [.watch(from: expected?.modRevision ?? resumable + 1), checkTimer(random)]
     }
 
     private mutating func watched(_ answer: EtcdWatchAnswer, _ random: UInt64) -> [Action] {
@@ -149,7 +158,14 @@ struct EtcdWatchMachine {
             if cancels == 0 { backoff.succeeded() }
             if state == .opening { state = .watching }
         }
+        if let expected, !answer.changes.isEmpty {
+            guard answer.changes.contains(expected) else { return [.closeWatch] + begin() }
+            self.expected = nil
+        }
         let news = answer.changes.filter { $0.modRevision > applied }
+        if let last = news.last?.modRevision, last != newest?.modRevision {
+            newest = news.first { $0.modRevision == last }
+        }
         if !answer.isFragment, let last = answer.changes.map(\.modRevision).max() { applied = max(applied, last) }
         resumable = max(resumable, applied)
         // A notice of progress: what it names has been delivered.

@@ -87,8 +87,28 @@ private func watching() -> Machine {
         _ = run(&machine, changes([6]))
         let gone = EtcdFailure.unreachable("connection closed early")
         #expect(run(&machine, .watchEnded(gone)) == [.failing(gone), .forgetToken, .failover])
-        #expect(run(&machine, .timer) == [.watch(from: 7)])
+        // With the last change, which tells that it is the same store.
+        #expect(run(&machine, .timer) == [.watch(from: 6)])
         #expect(run(&machine, created(6)) == [.heard])
+        #expect(run(&machine, changes([6, 7])) == [.changes([.put(pair("/m/k", 7))]), .heard])
+        #expect(run(&machine, changes([8])) == [.changes([.put(pair("/m/k", 8))]), .heard])
+    }
+
+    /// Set back to revision 5 or before, and written on beyond 6 before anybody looked.
+    @Test(arguments: [
+        [EtcdChange.put(pair("/m/other", 6))], [.put(pair("/m/k", 6, "[]"))], [.delete(key: "/m/k", modRevision: 6)],
+        [.put(pair("/m/k", 7))],
+    ])
+    func aStoreThatWasSetBackAndWrittenOnIsReadAnew(told: [EtcdChange]) {
+        var machine = watching()
+        _ = run(&machine, changes([6]))
+        _ = run(&machine, .watchEnded(nil))
+        _ = run(&machine, .timer)
+        #expect(run(&machine, created(9)) == [.heard])
+        let answer = EtcdWatchAnswer(cluster: "c", revision: 9, changes: told)
+        #expect(run(&machine, .watch(answer)) == [.closeWatch] + reading)
+        #expect(
+            run(&machine, .page(page([], revision: 9))) == [.add([]), .commit, .heard, .watch(from: 10)])
     }
 
     @Test func progressMovesThePlaceToTakeUp() {
