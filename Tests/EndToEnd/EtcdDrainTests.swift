@@ -114,6 +114,33 @@ import Testing
         gate.open()
     }
 
+    /// It may take its whole grace period for what it has in flight elsewhere.
+    @Test func aNodeThatEndsStillAnswersOrders() throws {
+        let etcd = try EtcdCluster()
+        let gate = Gate()
+        let arrived = Counter()
+        let busy = try HTTPInstance("busy", Behave.held(gate, arrived))
+        let idle = try HTTPInstance("idle")
+        try etcd.putService("web", Web.host)
+        try etcd.putInstance("web", "busy", busy)
+        let (asked, ending) = (try node(etcd, "n1"), try node(etcd, "n2"))
+        try known([asked, ending], "busy")
+        let client = try ending.client()
+        try client.send("GET", "/", host: Web.host)
+        try eventually("the request is there") { arrived.value == 1 }
+        try etcd.putInstance("web", "idle", idle)
+        try known([asked, ending], "idle")
+        ending.child.signal(SIGTERM)
+        try eventually("it ends\n\(ending.tail)") { ending.log.contains("\"stopping\"") }
+        let done = try drain(asked, ["web/idle", "--wait", "--timeout", "10s"])
+        try demandEqual(done.output, "web/idle: nothing in flight on 2 nodes\n", "output: \(done.errors)")
+        let held = try drain(asked, ["web/busy", "--wait", "--timeout", "1s"])
+        try demand(held.errors.contains("n2  web/busy  1 exchanges"), "what is left: \(held.errors)")
+        gate.open()
+        try demandEqual(try client.readResponse().text, "busy", "what was in flight")
+        try demandEqual(try ending.child.waitExit(), 0, "exit status")
+    }
+
     @Test func anInstanceThatIsAnnouncedAnewIsNotDrained() throws {
         let etcd = try EtcdCluster()
         let gate = Gate()

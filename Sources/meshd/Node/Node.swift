@@ -318,7 +318,8 @@ final class Node {
     func stop() {
         if let shutdown { return shutdown.hurry() }
         Log.info("stopping", ["grace_seconds": "\(settings.graceSeconds)"])
-        for source in sources { source.stop() }
+        // etcd goes on: until the end other nodes' drain orders wait for this one's word.
+        for source in sources where !(source is EtcdSource) { source.stop() }
         let end = Shutdown(loop, waitingFor: inboxes.count) { [unowned self] in finish($0) }
         shutdown = end
         manager.stopping()
@@ -333,6 +334,7 @@ final class Node {
             return
         }
         manager.endWatch()
+        for source in sources where source is EtcdSource { source.stop() }
         for inbox in inboxes { inbox.post(.stop) }
         for thread in shutdownThreads { thread.join() }
         shutdownThreads = []
