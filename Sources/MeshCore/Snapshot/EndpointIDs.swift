@@ -71,6 +71,13 @@ struct EndpointIDs {
         return EndpointName(id: list[low].id, incarnation: list[low].incarnation)
     }
 
+    /// Services with an endpoint at one of these addresses.
+    func services(where isMeant: (SocketAddress) -> Bool) -> Set<String> {
+        var found: Set<String> = []
+        for (place, list) in slots where list.contains(where: { isMeant($0.address) }) { found.insert(place.service) }
+        return found
+    }
+
     /// A slot for each of these instances, which are all that the service has, in the order of their ids. One that is
     /// reached where it was keeps its slot.
     mutating func assign(_ service: String, _ port: UInt16, _ instances: [InstanceSpec]) -> [Slot] {

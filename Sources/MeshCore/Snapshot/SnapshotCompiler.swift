@@ -48,7 +48,10 @@ public struct SnapshotCompiler {
 
     let options: Options
     private var vips: VIPAllocator
-    private var endpointIDs = EndpointIDs()
+    var endpointIDs = EndpointIDs()
+    var own = OwnListeners()
+    /// Instances that lead back to this node, by service: one sentence for each and port.
+    private var ownProblems: [String: Set<String>] = [:]
     /// By pool id, in pages, so that a change copies little.
     private var storage: [[PoolStorage?]] = []
     private static let storagePageSize = 64
@@ -167,6 +170,7 @@ public struct SnapshotCompiler {
         }
         endpointIDs.changes = [:]
         problems = vipProblems.values.sorted() + nameProblems + routeProblems + listenerProblems
+        problems += ownProblems.values.joined().sorted()
         last = Snapshot(
             generation: generation, hosts: hosts, serverNames: serverNames,
             upstreamTLS: upstreamTLS, pools: last.pools.replacing(dirt.pools),
@@ -179,6 +183,7 @@ public struct SnapshotCompiler {
     private mutating func update(_ entry: Catalogue.Entry, _ dirt: inout Dirt, _ state: (InstanceKey) -> InstanceState)
     {
         let spec = entry.spec
+        ownProblems[spec.name] = nil
         let before = records[spec.name]
         let vip = assignVIP(spec)
         var pools = before?.pools ?? [:]
@@ -238,6 +243,7 @@ public struct SnapshotCompiler {
     private mutating func remove(_ name: String, _ dirt: inout Dirt) {
         slowStarts.remove(service: name)
         vipProblems[name] = nil
+        ownProblems[name] = nil
         vips.release(name)
         guard let record = records.removeValue(forKey: name) else { return }
         var pools = record.pools
@@ -336,7 +342,7 @@ public struct SnapshotCompiler {
             }
             let keeper = member.isHealthy ? slot.incarnation : 0
             if last.flowKeepers[Int(slot.id)] != keeper { dirt.flowKeepers[Int(slot.id)] = keeper }
-            guard member.weight > 0 else { continue }
+            guard member.weight > 0, !leavesOut(slot, port, entry.spec) else { continue }
             let session = entry.spec.isSticky ? options.sessionKey.instance(entry.instances[index].key) : 0
             list.append(
                 Endpoint(
@@ -354,6 +360,15 @@ public struct SnapshotCompiler {
         poolLists[pool] = content
         keep(memory, of: pool)
         dirt.pools[Int(pool)] = memory.pool
+    }
+
+    /// Whether the instance leads back to this node, which is named then.
+    private mutating func leavesOut(_ slot: EndpointIDs.Slot, _ port: UInt16, _ spec: ServiceSpec) -> Bool {
+        guard leadsBack(slot.address, spec, port) else { return false }
+        ownProblems[spec.name, default: []].insert(
+            "service \(spec.name), instance \(slot.instance): \(slot.address) is a listener of this node itself, "
+                + "not picked for port \(port)")
+        return true
     }
 }
 

@@ -177,8 +177,11 @@ enum Explain {
             if health.state == .healthy, !isPicked(instance, port, record, state) {
                 verdict = instance.weight == 0 ? "out: weight 0" : "out: not near"
             }
-            if let cause = health.cause { verdict += " (\(cause))" }
             let address = instance.socketAddress(containerPort: port)
+            if state.control.compiler.leadsBack(address, record.entry.spec, port) {
+                verdict = "out: a listener of this node itself"
+            }
+            if let cause = health.cause { verdict += " (\(cause))" }
             lines.append("instance  \(instance.id) at \(address)  \(verdict)  in flight \(inFlight[instance.key] ?? 0)")
         }
         if record.entry.instances.isEmpty {

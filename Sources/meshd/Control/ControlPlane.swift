@@ -245,6 +245,7 @@ final class ControlPlane: Handler {
             }
         }
         scheduleListenerRetry()
+        lookForLoops()
     }
 
     /// Whether a listener of our own holds the port on an address that covers this one, or that this one covers: then
@@ -275,6 +276,12 @@ final class ControlPlane: Handler {
             ["address": "\(failure.address)", "owner": failure.owner, "cause": failure.cause])
     }
 
+    /// Has instances left out that lead back to what this node listens on.
+    private func lookForLoops() {
+        let open = checked.filter { listenerFailures[$0] == nil }
+        markDirty(compiler.listens(on: OwnListeners(open, local: LocalAddresses.read())))
+    }
+
     private func scheduleListenerRetry() {
         if blocked.isEmpty && listenerFailures.isEmpty {
             retryPause = Self.listenerRetryNanoseconds.0
@@ -295,9 +302,11 @@ final class ControlPlane: Handler {
     func workerInstalled(_ worker: Int, _ generation: UInt64, _ failures: [ListenerFailure]) {
         installed[worker] = max(installed[worker], generation)
         workerFailures[worker] = failures
+        let failed = Set(listenerFailures.keys)
         listenerFailures = [:]
         for failure in workerFailures.joined() { listenerFailures[failure.key] = failure }
         for failure in failures where warned.insert(failure).inserted { warn(failure) }
+        if failed != Set(listenerFailures.keys) { lookForLoops() }
         scheduleListenerRetry()
         noteReadiness()
         if let oldest = installed.min(), oldest > oldestInstalled {
