@@ -74,8 +74,8 @@ final class HTTP2Client: HTTP2Connection {
     /// Whether it can be used at all.
     var takesStreams: Bool { isOpen && !isBroken && !isLingering && !isGoingAway }
 
-    /// From here on a connection takes no new streams. Numbers are odd and end at 2^31 - 1 (RFC 9113 section 5.1.1); what
-    /// waits for its number still finds one.
+    /// From here on a connection takes no new streams. Numbers are odd and end at 2^31 - 1 (RFC 9113 section 5.1.1);
+    /// what waits for its number still finds one.
     private static let lastNumber: Int32 = .max - (1 << 16)
 
     /// A stream has got its number.

@@ -81,8 +81,8 @@ struct HTTP2Rules {
         }
     }
 
-    /// Requests that nghttp2 keeps until the peer takes another stream. Of those that it will not send any more it tells
-    /// as of streams that were refused.
+    /// Requests that nghttp2 keeps until the peer takes another stream. Of those that it will not send any more it
+    /// tells as of streams that were refused.
     private func setRequestCalls() {
         nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
             guard let frame, UInt32(frame.pointee.hd.type) == NGHTTP2_HEADERS.rawValue else { return 0 }
