@@ -57,8 +57,9 @@ struct ReferenceRunTests {
         func flags(without settings: Set<String>) -> [String] {
             [
                 ("registry", "file:\(path("etc/services.yaml"))"), ("http", "\(network).1:8081"),
-                ("admin", "\(network).1:9900"), ("publish-address", "\(network).1"), ("vip-range", "\(vips).0/24"),
+                ("admin", "\(network).1:9900"), ("publish-address", "\(network).250"), ("vip-range", "\(vips).0/24"),
                 ("node", "node-1"), ("workers", "1"), ("state-dir", path("lib")),
+                // Not where the instances are: they would be taken for this node.
             ].filter { !settings.contains($0.0) }.flatMap { ["--" + $0.0, $0.1] }
         }
     }
