@@ -19,6 +19,7 @@ run: build
 build: packages
 	$(SWIFT) build -c release --product meshd --static-swift-stdlib
 
+# With MESHD_TEST_ETCD=FOLDER in the environment, tests take etcd and etcdctl from there, of another version.
 test: test-packages lint
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build

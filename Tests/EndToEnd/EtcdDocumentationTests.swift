@@ -14,7 +14,7 @@ import Testing
     }
 
     private func shell(_ etcd: EtcdCluster, _ text: String, _ number: Int) throws -> String {
-        let script = "export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=\(etcd.endpoints)\n\(text)"
+        let script = "export \(EtcdPrograms.path) ETCDCTL_API=3 ETCDCTL_ENDPOINTS=\(etcd.endpoints)\n\(text)"
         let child = try ChildProcess("/bin/sh", ["-c", script], files: "\(etcd.directory.path)/sh-\(number)")
         try demandEqual(try child.waitExit(), 0, "\(text): \(child.errors)")
         return child.output

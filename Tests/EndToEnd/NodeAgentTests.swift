@@ -29,7 +29,7 @@ struct NodeAgentTests {
         func startEtcd() throws {
             starts += 1
             let words = [
-                "/usr/bin/etcd", "--data-dir", "\(directory.path)/data",
+                EtcdPrograms.server, "--data-dir", "\(directory.path)/data",
                 "--listen-client-urls", "http://0.0.0.0:2379", "--advertise-client-urls", "http://192.0.2.2:2379",
                 "--listen-peer-urls", "http://127.0.0.1:2380", "--logger", "zap",
             ]
@@ -46,8 +46,9 @@ struct NodeAgentTests {
         }
 
         func ctl(_ arguments: String...) throws -> String {
-            try other.run(
-                "ETCDCTL_API=3 etcdctl --endpoints 127.0.0.1:2379 \(arguments.joined(separator: " ")) 2>&1 || true")
+            let words = arguments.joined(separator: " ")
+            return try other.run(
+                "ETCDCTL_API=3 \(EtcdPrograms.control) --endpoints 127.0.0.1:2379 \(words) 2>&1 || true")
         }
 
         /// Keys of instances.

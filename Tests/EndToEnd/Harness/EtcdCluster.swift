@@ -1,5 +1,14 @@
 import Glibc
 
+/// etcd's own programs: those of the system, or those in the folder that `MESHD_TEST_ETCD` names, of another version.
+enum EtcdPrograms {
+    static let folder = getenv("MESHD_TEST_ETCD").map { String(cString: $0) } ?? "/usr/bin"
+    static let server = "\(folder)/etcd"
+    static let control = "\(folder)/etcdctl"
+    /// For shells.
+    static let path = "PATH=\(folder):$PATH"
+}
+
 /// Real etcd members with data of their own, on loopback or elsewhere, and `etcdctl` as an operator uses it.
 final class EtcdCluster {
     /// Where a member runs: its address, and words before its command that lead there.
@@ -42,7 +51,7 @@ final class EtcdCluster {
                     "--initial-advertise-peer-urls", peerURL, "--initial-cluster", cluster,
                     "--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap",
                 ]
-            let words = place.wrapper + ["/usr/bin/etcd"] + arguments
+            let words = place.wrapper + [EtcdPrograms.server] + arguments
             process = try ChildProcess(words[0], Array(words.dropFirst()), files: "\(directory.path)/\(name)-log")
         }
 
@@ -120,7 +129,7 @@ final class EtcdCluster {
             ["--cacert", $0.path("ca.crt"), "--cert", $0.path("etcd.crt"), "--key", $0.path("etcd.key")]
         }
         let endpoints = live.map { "\(scheme)://\($0)" }.joined(separator: ",")
-        let program = members[0].place.wrapper + ["/usr/bin/etcdctl", "--endpoints", endpoints]
+        let program = members[0].place.wrapper + [EtcdPrograms.control, "--endpoints", endpoints]
         let words = program + (secure ?? []) + credentials + arguments
         let child = try ChildProcess(words[0], Array(words.dropFirst()), files: "\(directory.path)/ctl-\(calls)")
         let status = try child.waitExit(within: 30)

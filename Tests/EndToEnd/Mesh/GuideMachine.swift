@@ -57,7 +57,8 @@ final class GuideMachine {
     /// Runs a shell script there, in the folder with the guide's files; its exit status and all that it said.
     func run(_ script: String) throws -> (status: Int32, output: String) {
         runs += 1
-        let text = "cd \(content)\nexport PATH=\(content)/stand-ins:$PATH ETCDCTL_API=3\nset -e\nexec 2>&1\n\(script)"
+        let paths = "export \(EtcdPrograms.path) ETCDCTL_API=3\nexport PATH=\(content)/stand-ins:$PATH"
+        let text = "cd \(content)\n\(paths)\nset -e\nexec 2>&1\n\(script)"
         let words = wrapper + ["/bin/bash", "-c", text]
         let child = try ChildProcess(words[0], Array(words.dropFirst()), files: "\(files)-run-\(runs)")
         return (try child.waitExit(within: 90), child.output + child.errors)
