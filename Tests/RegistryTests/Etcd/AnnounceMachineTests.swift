@@ -272,13 +272,13 @@ private func announced() -> Machine {
                 for key in puts.keys { revisions[key] = revision }
                 return .written(revision: revision)
             case .check(let wanted):
-                var held: [String: Machine.Held] = [:]
-                for (lease, keys) in leases {
-                    for key in keys.keys where wanted[key] != nil {
-                        held[key] = .init(lease: lease, revision: revisions[key] ?? 0)
+                let held = wanted.keys.compactMap { key in
+                    leases.first { $0.value[key] != nil }.map { lease in
+                        (key, Machine.Held(lease: lease.key, revision: revisions[key] ?? 0))
                     }
                 }
-                return .checked(held.mapValues(\.revision) == wanted ? nil : held)
+                let found = Dictionary(uniqueKeysWithValues: held)
+                return .checked(found.mapValues(\.revision) == wanted ? nil : found)
             default: return nil
             }
         }
@@ -292,9 +292,7 @@ private func announced() -> Machine {
                 leases[lease] = nil
             }
             // A slip of somebody's hand.
-            if !isWell, random.once(in: 10), let lease = leases.keys.randomElement(using: &random) {
-                leases[lease]?["k\(random.below(5))"] = nil
-            }
+            if !isWell, random.once(in: 10) { for lease in leases.keys { leases[lease]?["k2"] = nil } }
             if let index = pending.indices.randomElement(using: &random) {
                 let action = pending.remove(at: index)
                 if let event = serve(action, fails: !isWell && random.once(in: 4)) {
