@@ -4,7 +4,8 @@ public import Reactor
 public struct RelayOptions: Sendable {
     /// For one dial.
     public var connectTimeout: UInt64 = 3_000_000_000
-    /// Without a byte either way; 0: none, so that idle sessions live as long as both ends do.
+    /// Without a byte either way, where the service does not say; 0: none, so that idle sessions live as long as both
+    /// ends do.
     public var idleTimeout: UInt64 = 0
     /// Dials for one session.
     public var dialAttempts = 3

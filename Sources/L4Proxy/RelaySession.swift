@@ -18,6 +18,8 @@ final class RelaySession {
     private var isClosed = false
     private var tried = TriedEndpoints()
     private var dials = 0
+    /// In nanoseconds; 0: none.
+    private let idleTimeout: UInt64
     private var upward = Direction()
     private var downward = Direction()
     unowned(unsafe) var previous: RelaySession?
@@ -27,6 +29,7 @@ final class RelaySession {
         self.worker = worker
         self.pool = pool
         self.origin = origin
+        idleTimeout = worker.balancer.tcpIdleNanoseconds(pool) ?? worker.options.idleTimeout
         client = RelayEnd(accepted: socket)
         client.session = .passUnretained(self)
         worker.insert(self)
@@ -149,8 +152,8 @@ final class RelaySession {
     }
 
     private func touch() {
-        guard worker.options.idleTimeout > 0 else { return }
-        worker.loop.setDeadline(client, after: worker.options.idleTimeout)
+        guard idleTimeout > 0 else { return }
+        worker.loop.setDeadline(client, after: idleTimeout)
     }
 
     /// Moves bytes both ways as far as they go.

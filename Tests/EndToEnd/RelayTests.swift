@@ -70,6 +70,27 @@ import Testing
         }
     }
 
+    /// The service's own, whatever the node's settings say; an idle session of another one is not concerned.
+    @Test(arguments: [("0.4", "0", true), ("0", "0.4", false)])
+    func aServiceHasAnIdleTimeoutOfItsOwn(label: String, setting: String, isEnded: Bool) throws {
+        let echo = try TCPInstance(serve: Relay.echo)
+        let ports = (own: FreePort.take(), other: FreePort.take())
+        let own = Catalogue.Service.tcp("own", [echo]).label("mesh.tcp.idle_timeout_seconds", label)
+        let other = Catalogue.Service.tcp("other", [echo])
+        let catalogue = Catalogue([
+            own.publishing(ports.own, to: 7000), other.publishing(ports.other, to: 7000),
+        ])
+        try withMesh(catalogue, .init(["--tcp-idle-timeout-seconds", setting])) { mesh in
+            let sessions = (own: try Connection.open(ports.own), other: try Connection.open(ports.other))
+            try Relay.checkEcho(sessions.own)
+            try Relay.checkEcho(sessions.other)
+            let (ended, stays) = isEnded ? sessions : (sessions.other, sessions.own)
+            try demand(ended.isClosedByPeer(within: 20), "one is ended")
+            try Relay.checkEcho(stays, "still here")
+            try demandEqual(try mesh.metric("meshd_tcp_idle_timeouts_total"), 1, "idle timeouts")
+        }
+    }
+
     @Test func bulkArrivesWhole() throws {
         let total = 64 << 20
         let piece = 1 << 20

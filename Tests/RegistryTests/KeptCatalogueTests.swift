@@ -34,6 +34,7 @@ import Testing
         services[0].preference = LocalityPreference(.zone, spillBelowPercent: 30)
         services[0].slowStartSeconds = 2.5
         services[0].proxyVersion = .v2
+        services[0].tcpIdleMilliseconds = 900_000
         services[1].probe?.proxyVersion = .v1
         services[0].certificate = .files(certificate: "a.crt", key: "a.key")
         services[1].certificate = .text("-----BEGIN")
@@ -98,7 +99,7 @@ import Testing
     @Test func noFieldIsForgotten() throws {
         let kept = try Self.example()
         let service = try #require(kept.services.first)
-        #expect(Mirror(reflecting: service).children.count == 19)
+        #expect(Mirror(reflecting: service).children.count == 20)
         #expect(Mirror(reflecting: try #require(kept.instances.first)).children.count == 11)
         #expect(Mirror(reflecting: try #require(service.probe)).children.count == 8)
         #expect(Mirror(reflecting: try #require(service.routes.first)).children.count == 8)
@@ -125,7 +126,7 @@ import Testing
         #expect(fault(bytes, "file:b") == "it is of another registry")
         #expect(fault([]) == "it is no kept catalogue")
         #expect(fault(Array("meshd catalogue 1\n".utf8)) == "its version is not known")
-        #expect(fault(Array("meshd catalogue 2\n".utf8)) == "it ends too early")
+        #expect(fault(Array("meshd catalogue 3\n".utf8)) == "it ends too early")
         for index in stride(from: 18, to: bytes.count, by: 7) {
             var broken = bytes
             broken[index] ^= 0x10

@@ -138,6 +138,16 @@ import Testing
               mesh.balance.spill_below_percent: 70
             """)
         #expect(web.policy == .maglev && web.slowStartSeconds == 2.5)
+        #expect(web.tcpIdleMilliseconds == nil)
+        for (text, wanted) in [("900", 900_000), ("0", 0), ("0.25", 250), ("604800", 604_800_000)] {
+            let read = try service("labels: {mesh.tcp.idle_timeout_seconds: \(text)}").tcpIdleMilliseconds
+            #expect(read == UInt32(wanted), "\(text)")
+        }
+        for text in ["-1", "604801", "soon", "nan"] {
+            #expect(throws: CatalogueProblem.self) {
+                try service("labels: {mesh.tcp.idle_timeout_seconds: \(text)}")
+            }
+        }
         #expect(web.preference == LocalityPreference(.zone, spillBelowPercent: 70))
         #expect(
             try service("labels: {mesh.balance.prefer: node}").preference

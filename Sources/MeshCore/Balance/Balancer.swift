@@ -202,6 +202,14 @@ public final class Balancer {
         pool >= 0 ? entry(pool).proxyVersion : nil
     }
 
+    /// How long relayed sessions of the pool may be without a byte, in nanoseconds, 0: for ever; `nil`: the service
+    /// does not say.
+    public func tcpIdleNanoseconds(_ pool: Int32) -> UInt64? {
+        guard pool >= 0 else { return nil }
+        let milliseconds = entry(pool).tcpIdleMilliseconds
+        return milliseconds == Pool.noTCPIdle ? nil : UInt64(milliseconds) * 1_000_000
+    }
+
     private func nextTurn(_ pool: Int32, _ entry: Pool) -> Int {
         let turn = cursors[Int(pool)]
         cursors[Int(pool)] = turn &+ 1

@@ -39,6 +39,9 @@ public struct ServiceSpec: Hashable, Sendable {
     public var upstreamTLS: UpstreamTLS?
     /// Connections to instances begin with a PROXY header of this version; `nil`: they do not.
     public var proxyVersion: ProxyVersion?
+    /// How long relayed TCP sessions may be without a byte, 0...604,800,000; 0: for ever; `nil`: as the node's
+    /// settings say.
+    public var tcpIdleMilliseconds: UInt32?
 
     public init(
         name: String, aliases: [String] = [], routes: [RouteSpec] = [], publishedPorts: [PublishedPort] = [],

@@ -48,6 +48,9 @@ public struct Pool: BitwiseCopyable, @unchecked Sendable {
 
     let service: UnsafePointer<UInt8>?
     let serviceCount: Int32
+    /// As `ServiceSpec.tcpIdleMilliseconds`; `noTCPIdle`: it says nothing.
+    let tcpIdleMilliseconds: UInt32
+    static let noTCPIdle = UInt32.max
 
     /// The name of the service whose pool it is; empty where there is none.
     var serviceName: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: service, count: Int(serviceCount)) }
@@ -60,7 +63,7 @@ public struct Pool: BitwiseCopyable, @unchecked Sendable {
     static let none = Pool(
         endpoints: nil, count: 0, sequence: nil, sequenceCount: 0, policy: .roundRobin, hashes: nil,
         hasEqualWeights: true, session: 0, bySession: nil, proxyVersion: nil,
-        service: nil, serviceCount: 0)
+        service: nil, serviceCount: 0, tcpIdleMilliseconds: noTCPIdle)
 
     /// The endpoint that a session cookie names, if it may be picked.
     func endpoint(session: UInt64) -> Endpoint? {
@@ -88,7 +91,7 @@ final class PoolStorage: Sendable {
 
     init(
         _ list: [Endpoint], policy: BalancePolicy, session: UInt32 = 0, proxyVersion: ProxyVersion? = nil,
-        service name: String
+        tcpIdleMilliseconds: UInt32? = nil, service name: String
     ) {
         let text = Array(name.utf8)
         service = .allocate(capacity: max(text.count, 1))
@@ -105,7 +108,8 @@ final class PoolStorage: Sendable {
             sequence: UnsafePointer(sequence), sequenceCount: Int32(turns), policy: policy,
             hashes: UnsafePointer(hashes), hasEqualWeights: list.allSatisfy { $0.weight == list[0].weight },
             session: session, bySession: UnsafePointer(bySession), proxyVersion: proxyVersion,
-            service: UnsafePointer(service), serviceCount: Int32(text.count))
+            service: UnsafePointer(service), serviceCount: Int32(text.count),
+            tcpIdleMilliseconds: tcpIdleMilliseconds ?? Pool.noTCPIdle)
     }
 
     private static func sequence(

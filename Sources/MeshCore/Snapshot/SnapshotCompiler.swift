@@ -83,6 +83,7 @@ public struct SnapshotCompiler {
         let session: UInt32
         let speaks: InstanceProtocol
         let proxyVersion: ProxyVersion?
+        let tcpIdleMilliseconds: UInt32?
     }
 
     private struct EndpointID: Equatable {
@@ -352,11 +353,12 @@ public struct SnapshotCompiler {
         let content = PoolContent(
             list: list.map { EndpointID(id: $0.id, incarnation: $0.incarnation, weight: $0.weight) },
             policy: entry.spec.policy, session: entry.spec.isSticky ? options.sessionKey.service(entry.spec.name) : 0,
-            speaks: entry.spec.instanceProtocol, proxyVersion: entry.spec.proxyVersion)
+            speaks: entry.spec.instanceProtocol, proxyVersion: entry.spec.proxyVersion,
+            tcpIdleMilliseconds: entry.spec.tcpIdleMilliseconds)
         guard content != poolLists[pool] else { return }
         let memory = PoolStorage(
             list, policy: entry.spec.policy, session: content.session, proxyVersion: entry.spec.proxyVersion,
-            service: entry.spec.name)
+            tcpIdleMilliseconds: entry.spec.tcpIdleMilliseconds, service: entry.spec.name)
         poolLists[pool] = content
         keep(memory, of: pool)
         dirt.pools[Int(pool)] = memory.pool

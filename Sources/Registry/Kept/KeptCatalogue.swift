@@ -21,7 +21,7 @@ public struct KeptCatalogue: Sendable, Equatable {
     public static let maximumBytes = 256 << 20
 
     private static let begin = Array("meshd catalogue ".utf8)
-    private static let version = Array("2\n".utf8)
+    private static let version = Array("3\n".utf8)
 
     public init(source: String, toldAtNanoseconds: UInt64, services: [ServiceSpec], instances: [InstanceSpec]) {
         self.source = source

@@ -30,6 +30,7 @@ extension ImageWriter {
         put(service.upstreamTLS) { $0.put($1) }
         put(service.proxyVersion) { $0.put($1.rawValue) }
         put(all: service.udpPorts) { $0.put($1) }
+        put(service.tcpIdleMilliseconds) { $0.put(Int($1)) }
     }
 
     private mutating func put(_ port: PublishedPort) {
@@ -106,6 +107,9 @@ extension ImageReader {
         service.upstreamTLS = try optional { reader throws(ImageFault) in try reader.upstreamTLS() }
         service.proxyVersion = try optional { reader throws(ImageFault) in try reader.proxyVersion() }
         service.udpPorts = try all { reader throws(ImageFault) in try reader.port() }
+        service.tcpIdleMilliseconds = try optional { reader throws(ImageFault) in
+            UInt32(try reader.number(in: 0...604_800_000))
+        }
         return service
     }
 

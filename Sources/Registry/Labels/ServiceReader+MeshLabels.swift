@@ -7,6 +7,9 @@ extension ServiceReader {
     mutating func readMeshLabels(_ labels: inout LabelSet, _ findings: inout Findings) throws(CatalogueProblem) {
         if let label = labels.take("scale") { spec.scale = try label.integer(0...1_000_000) }
         try readBalance(&labels)
+        if let label = labels.takeMesh("tcp.idle_timeout_seconds") {
+            spec.tcpIdleMilliseconds = UInt32((try label.seconds(0...604_800) * 1_000).rounded(.up))
+        }
         if let label = labels.takeMesh("vip") { spec.vip = try Self.vip(label) }
         if let label = labels.takeMesh("aliases") { try readAliases(label) }
         for (portText, label) in labels.takeAll(prefix: "vip.", suffix: ".protocol", meshOnly: true) {

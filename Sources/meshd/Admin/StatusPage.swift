@@ -96,6 +96,7 @@ enum StatusPage {
                 ("sticky", .bool(spec.isSticky)),
                 ("prefer", .optional(spec.preference?.place.rawValue)),
                 ("proxyProtocol", spec.proxyVersion.map { .int(Int($0.rawValue)) } ?? .null),
+                ("tcpIdleSeconds", spec.tcpIdleMilliseconds.map { .double(Double($0) / 1_000) } ?? .null),
                 ("slowStartSeconds", .double(spec.slowStartSeconds)),
                 ("scale", spec.scale.map { .int($0) } ?? .null),
                 ("instances", .array(record.entry.instances.map { instance($0, state, inFlight) })),
