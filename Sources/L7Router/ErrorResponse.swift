@@ -29,6 +29,10 @@ struct ErrorResponse {
     static let noTLS = ErrorResponse(500, .configurationError, "the authorities for the service cannot be used")
     static let connectionTerminated = ErrorResponse(502, .connectionTerminated, "the instance closed before its answer")
     static let responseTimeout = ErrorResponse(504, .responseTimeout, "the instance did not answer in time")
+    static let deadline = ErrorResponse(504, .responseTimeout, "the caller's deadline has passed")
+    static let silent = ErrorResponse(504, .connectionReadTimeout, "the instance did not go on in time")
+    static let incomplete = ErrorResponse(502, .responseIncomplete, "the instance closed within its response")
+    static let malformed = ErrorResponse(502, .protocolError, "the response is malformed")
     static let badUpgrade = ErrorResponse(502, .upgradeFailed, "the instance upgraded unasked")
     static let notUpgraded = ErrorResponse(502, .upgradeFailed, "the instance did not upgrade")
     static let badAccept = ErrorResponse(502, .upgradeFailed, "the instance's Sec-WebSocket-Accept is wrong")
@@ -112,18 +116,25 @@ struct ErrorResponse {
 
 extension ErrorResponse {
     private func writeGRPC(to writer: inout HeadWriter, _ rendering: Rendering) {
-        writer.append("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\ngrpc-status: ")
-        writer.append(decimal: UInt64(GRPC.status(forHTTP: status)))
-        // Details are visible ASCII without a percent sign: as they are, they are already encoded.
-        writer.append("\r\ngrpc-message: ")
-        writer.append(details)
-        writer.append("\r\nProxy-Status: meshd; error=")
+        writer.append("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\n")
+        writeGRPCStatus(to: &writer)
+        writer.append("Proxy-Status: meshd; error=")
         writer.append(cause.proxyStatus)
         writer.append("; details=\"")
         writer.append(details)
         writer.append("\"\r\nContent-Length: 0\r\n")
         if !rendering.requestID.isEmpty { writer.appendField("X-Request-ID: ", rendering.requestID) }
         writer.append(rendering.closes ? "Connection: close\r\n\r\n" : "\r\n")
+    }
+
+    /// The two fields that tell of a call's end, in a head or in trailers.
+    func writeGRPCStatus(to writer: inout HeadWriter) {
+        writer.append("grpc-status: ")
+        writer.append(decimal: UInt64(GRPC.status(forHTTP: status)))
+        // Details are visible ASCII without a percent sign: as they are, they are already encoded.
+        writer.append("\r\ngrpc-message: ")
+        writer.append(details)
+        writer.append("\r\n")
     }
 }
 

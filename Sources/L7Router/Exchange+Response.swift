@@ -19,7 +19,11 @@ extension Exchange {
         if response == .tunnel { return tunnelTimedOut() }
         if response == .awaited, loop.nowNanoseconds < answerDue { return look() }
         worker.counters.timeouts += 1
-        if response == .awaited, status == 0 { refuse(.responseTimeout) } else { cutResponse(.connectionReadTimeout) }
+        if response == .awaited, status == 0 {
+            refuse(isPastCallDeadline ? .deadline : .responseTimeout)
+        } else {
+            cutResponse(.connectionReadTimeout)
+        }
     }
 
     // MARK: - Head

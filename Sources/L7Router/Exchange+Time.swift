@@ -41,6 +41,11 @@ extension Exchange {
         return min(idle == 0 ? .max : max(idle, worker.options.bodyTimeout), untilCallDeadline)
     }
 
+    /// For a connection to an instance.
+    var dialTimeout: UInt64 { min(worker.options.connectTimeout, untilCallDeadline) }
+
+    var isPastCallDeadline: Bool { untilCallDeadline == 0 }
+
     private var untilCallDeadline: UInt64 {
         guard callDeadline != .max else { return .max }
         return callDeadline > loop.nowNanoseconds ? callDeadline - loop.nowNanoseconds : 0

@@ -67,7 +67,7 @@ extension Exchange {
         }
         instance = connection
         connection.exchange = self
-        loop.setDeadline(connection, after: worker.options.connectTimeout)
+        loop.setDeadline(connection, after: dialTimeout)
     }
 
     /// `nil`: the service is spoken to over TLS, and there is no context for it. It is never spoken to in clear
@@ -107,7 +107,7 @@ extension Exchange {
             return sendRequest(client, connection)
         }
         dials += 1
-        loop.setDeadline(connection, after: worker.options.connectTimeout)
+        loop.setDeadline(connection, after: dialTimeout)
     }
 
     // MARK: - Failures

@@ -350,10 +350,11 @@ final class Exchange {
         }
     }
 
-    /// Ends the client's connection so that the part of an answer it got cannot be taken for the whole.
+    /// Ends the client's connection, or a gRPC call, so that the part of an answer that it got cannot be taken for
+    /// the whole.
     func cutResponse(_ cause: EndReason) {
         worker.counters.cutResponses += 1
         reason = reason ?? cause
-        client?.reset()
+        if !endCall(cause) { client?.reset() }
     }
 }

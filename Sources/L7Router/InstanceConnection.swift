@@ -149,7 +149,7 @@ final class InstanceConnection: Handler {
 
     override func deadlineReached() {
         switch state {
-        case .connecting, .shakingHands: exchange?.dialFailed(SystemError("connect", SystemError.timedOut))
+        case .connecting, .shakingHands: exchange?.dialTimedOut()
         case .active: exchange?.instanceTimedOut()
         case .idle: close()
         case .closed: break

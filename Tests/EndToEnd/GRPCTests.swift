@@ -36,6 +36,21 @@ import Testing
         }
     }
 
+    /// TLS on the client's side, HTTP/2 chosen by ALPN.
+    @Test func everyKindOfCallOverTLS() throws {
+        let files = try TemporaryDirectory()
+        let server = try PythonProgram.start("grpc_server.py", files: files.path + "/server")
+        let service = Catalogue.Service(
+            name: "greeter", labels: [("aliyun.routing.port_8080", Self.host), ("mesh.protocol", "h2c")],
+            instances: ["127.0.0.1:\(try server.firstLine())"])
+        let secure = try SecureMesh(Catalogue([service])) { try OpenSSL.pair($0, "greeter", [Self.host]) }
+        let client = try PythonProgram.start(
+            "grpc_client.py", ["\(secure.port)", Self.host, "secure_kinds", secure.certificates + "/greeter.crt"],
+            files: secure.scratch + "/client")
+        _ = try finish(client)
+        try demandEqual(try secure.mesh.metric("meshd_http_cut_responses_total"), 0, "cut responses")
+    }
+
     @Test func aStreamOutlivesAHundredCatalogueChanges() throws {
         try with { mesh, first in
             var catalogue = first
@@ -92,6 +107,53 @@ import Testing
             try demandEqual(answer.head["grpc-status"], "4", "DEADLINE_EXCEEDED")
             try demandEqual(answer.head["Content-Type"], "application/grpc", "content type")
             try demandEqual(answer.body.count, 0, "body")
+        }
+    }
+
+    /// Where messages have gone out, the status comes in trailers: a reset would tell of HTTP/2, not of the call.
+    @Test func callsUnderWayEndWithAStatus() throws {
+        let gate = Gate()
+        defer { gate.open() }
+        try Web.with({ exchange in
+            if exchange.target == "/connect" { return .close }
+            try exchange.connection.send(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    + "6\r\n\0\0\0\0\u{1}a\r\n")
+            switch exchange.target {
+            case "/broken": try exchange.connection.send("what\r\n")
+            case "/closed": break
+            default: gate.wait()
+            }
+            return .close
+        }) { mesh, _ in
+            for (argument, line) in [
+                ("/held 300m", "ended a 4 the caller's deadline has passed"),
+                ("/open 300m", "0 a 4 the caller's deadline has passed"),
+                ("/closed ", "ended a 14 the instance closed within its response"),
+                ("/broken ", "ended a 14 the response is malformed"),
+            ] {
+                let child = try PythonProgram.start(
+                    "http2_odd.py", [String(mesh.http), Web.host, "call", argument],
+                    files: "\(mesh.directory.path)/call-\(argument.dropFirst())")
+                let output = try finish(child)
+                try demandEqual(output.split(separator: "\n").first.map(String.init), line, argument)
+            }
+            try demandEqual(try mesh.metric("meshd_http_cut_responses_total"), 4, "cut responses")
+        }
+    }
+
+    /// An instance that takes no connection: the caller's time is shorter than ours, and says nothing against it.
+    @Test func theCallersDeadlineHoldsForConnecting() throws {
+        let full = try FullBacklog()
+        let service = Catalogue.Service(
+            name: "web", labels: [("aliyun.routing.port_8080", Web.host)],
+            instances: ["127.0.0.1:\(full.port)"])
+        try withMesh(Catalogue([service]), .init(["--connect-timeout-seconds", "15"])) { mesh in
+            let answer = try mesh.client().exchange(
+                "POST", "/mesh.Test/Any", host: Web.host,
+                [("Content-Type", "application/grpc"), ("grpc-timeout", "300m"), ("TE", "trailers")], body: [])
+            try demandEqual(answer.head["grpc-status"], "4", "DEADLINE_EXCEEDED")
+            try demandEqual(try mesh.metric("meshd_upstream_dial_failures_total"), 0, "failed dials")
         }
     }
 }

@@ -183,7 +183,7 @@ import Testing
 }
 
 /// A port whose queue of pending connections is full: a dial is neither taken nor refused.
-private final class FullBacklog {
+final class FullBacklog {
     let port = FreePort.take()
     private let listener: Int32
     private var fillers: [Int32] = []

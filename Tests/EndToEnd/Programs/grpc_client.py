@@ -10,7 +10,14 @@ import grpc
 PORT, HOST, CASE = sys.argv[1], sys.argv[2], sys.argv[3]
 ARGUMENT = sys.argv[4] if len(sys.argv) > 4 else ""
 OPTIONS = [("grpc.default_authority", HOST), ("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
-channel = grpc.insecure_channel(f"127.0.0.1:{PORT}", options=OPTIONS)
+if CASE == "secure_kinds":
+    # The certificate is its own authority.
+    with open(ARGUMENT, "rb") as file:
+        channel = grpc.secure_channel(
+            f"127.0.0.1:{PORT}", grpc.ssl_channel_credentials(file.read()),
+            options=OPTIONS + [("grpc.ssl_target_name_override", HOST)])
+else:
+    channel = grpc.insecure_channel(f"127.0.0.1:{PORT}", options=OPTIONS)
 PATIENCE = 20
 
 
@@ -46,6 +53,10 @@ def kinds():
     assert error.code() == grpc.StatusCode.FAILED_PRECONDITION and error.details() == "not today: 100%", error
     error = failure(lambda: call("unary_unary", "Nothing")(b"", timeout=PATIENCE))
     assert error.code() == grpc.StatusCode.UNIMPLEMENTED, error
+
+
+def secure_kinds():
+    kinds()
 
 
 def status():
