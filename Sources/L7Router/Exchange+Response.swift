@@ -195,6 +195,11 @@ extension Exchange {
         }
     }
 
+    /// The instance's connection has broken.
+    func cutBroken(_ instance: InstanceConnection) {
+        if instance.isMalformed { cutMalformed() } else { cutResponse(.responseIncomplete) }
+    }
+
     private func cutMalformed() {
         worker.counters.malformedResponses += 1
         cutResponse(.protocolError)
@@ -213,7 +218,7 @@ extension Exchange {
             responseBody = BodyDecoder(.none)
             if !responseIsChunked || instance.input.endChunks(buffers) { return true }
             cutResponse(.internalResponse)
-        case .failed: cutResponse(.responseIncomplete)
+        case .failed: cutBroken(instance)
         case .noBuffer, .full: cutResponse(.internalResponse)
         }
         return false

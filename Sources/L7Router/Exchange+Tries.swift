@@ -166,7 +166,11 @@ extension Exchange {
     /// or if it may be repeated and is still here as a whole.
     func instanceFailed(_ error: SystemError) {
         guard let instance else { return }
-        guard response == .awaited else { return cutResponse(.responseIncomplete) }
+        guard response == .awaited else { return cutBroken(instance) }
+        if instance.isMalformed {
+            worker.counters.malformedResponses += 1
+            return refuse(.malformed)
+        }
         let gotBytes = instance.input.hasRaw
         let wasReused = instance.isReused
         let hasRefused = instance.hasRefused

@@ -70,6 +70,9 @@ final class InstanceConnection: Handler {
     /// The instance did nothing for the request, and says so (RFC 9113 section 8.7).
     var hasRefused: Bool { stream?.isRefused ?? false }
 
+    /// What it sent breaks HTTP/2, which alone tells so by breaking off.
+    var isMalformed: Bool { stream?.isBroken ?? false }
+
     // MARK: - Events
 
     override func ready(_ readiness: Readiness) {

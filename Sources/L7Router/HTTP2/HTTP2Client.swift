@@ -156,6 +156,7 @@ final class HTTP2Client: HTTP2Connection {
             guard endsStream, let stream = session.stream(header.stream_id) else { return }
             stream.endInput()
             wake(stream, .readable)
+        case NGHTTP2_RST_STREAM.rawValue: session.stream(header.stream_id)?.isPeerReset = true
         case NGHTTP2_WINDOW_UPDATE.rawValue: windowOpened(header.stream_id)
         case NGHTTP2_SETTINGS.rawValue:
             pool.learned(self, streamLimit: session.peerStreamLimit)
@@ -175,15 +176,19 @@ final class HTTP2Client: HTTP2Connection {
         guard let stream = blockStream, stream.isLive else { return }
         // Nothing but data belongs into a tunnel (RFC 9113 section 8.5).
         guard !stream.isTunnel else { return session.reset(stream.id, NGHTTP2_PROTOCOL_ERROR) }
-        if endsStream { stream.endInput() }
-        guard var text, let memory else { return wake(stream, .readable) }
+        guard var text, let memory else {
+            if endsStream { stream.endInput() }
+            return wake(stream, .readable)
+        }
         let isFinal = text.status >= 200
         let isChunked = text.finish(hasBody: !endsStream, toHead: stream.isHead)
         guard text.fault == nil, stream.appendText(memory.base, text.count, loop.buffers) else {
-            // What is no response to anybody; the engine finds a broken connection.
-            worker.counters.malformedResponses += 1
-            return session.reset(stream.id, NGHTTP2_PROTOCOL_ERROR)
+            // What is no response to anybody. Where it ended the stream, too, nothing else would tell the engine.
+            stream.isMalformed = true
+            session.reset(stream.id, NGHTTP2_PROTOCOL_ERROR)
+            return wake(stream, .error)
         }
+        if endsStream { stream.endInput() }
         if isFinal { stream.finalHeadCame(isChunked: isChunked, isTunnel: text.isTunnel) }
         wake(stream, .readable)
     }

@@ -19,12 +19,23 @@ final class HTTP2InstanceStream: HTTP2Stream {
     /// What the client's key is to be answered with; `nil`: no WebSocket is asked for.
     private(set) var accept: WebSocketAccept?
 
+    /// The instance's answer is none.
+    var isMalformed = false
+
+    /// Whether what came on the stream breaks the protocol.
+    var isBroken: Bool {
+        switch nghttp2_error_code(closeCode) {
+        case NGHTTP2_PROTOCOL_ERROR, NGHTTP2_INTERNAL_ERROR, NGHTTP2_FLOW_CONTROL_ERROR: !isPeerReset
+        default: isMalformed
+        }
+    }
+
     /// Whether the instance has not begun to work on the request.
     var isRefused: Bool { closeCode == NGHTTP2_REFUSED_STREAM.rawValue }
 
     override func recycle(_ connection: HTTP2Connection) {
         owner = nil
-        (failure, isHead, gotFinalHead) = (0, false, false)
+        (failure, isHead, gotFinalHead, isMalformed) = (0, false, false, false)
         (awaitsSettings, isTunnelRefused, isCrowdedOut, accept) = (false, false, false, nil)
         connection.context.giveBack(self)
     }

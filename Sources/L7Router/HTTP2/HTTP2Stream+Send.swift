@@ -17,7 +17,8 @@ extension HTTP2Stream {
     /// Takes a prefix of what the engine sends.
     func sendMessage(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         guard isLive, let connection, !connection.isBroken else { return .failed(SystemError.connectionReset) }
-        guard connection.maySend(self) else { return .wouldBlock }
+        // A head takes no part of a window: it need not wait behind bodies that do.
+        if phase == .head, !connection.isWritable, !connection.maySend(self) { return .wouldBlock }
         // However far it comes, what was framed goes out.
         connection.scheduleTurnEnd()
         var position = 0
@@ -69,6 +70,7 @@ extension HTTP2Stream {
             owed = step.dataCount
         }
         let count = min(owed, bytes.count - position)
+        guard connection?.maySend(self) ?? false else { return position }
         let ends = body.isFinished && count == owed
         let taken = push(UnsafeRawBufferPointer(rebasing: bytes[position..<position + count]), ends: ends)
         owed -= taken

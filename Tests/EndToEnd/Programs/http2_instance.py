@@ -99,6 +99,9 @@ class Served:
             self.h2.send_headers(stream, [(":status", "200"), ("X-Upper", "1")], end_stream=True)
             self.h2.config.validate_outbound_headers = self.h2.config.normalize_outbound_headers = True
             return None
+        if path == "/status":
+            self.h2.send_headers(stream, [(":status", "999")], end_stream=True)
+            return None
         if path == "/empty":
             self.h2.send_headers(stream, [(":status", "204")], end_stream=True)
             return None
