@@ -86,7 +86,8 @@ import Testing
         ("rapid_reset", "rapid_reset"), ("provoked_resets", ""), ("ping_flood", "frame_flood"),
         ("settings_flood", "frame_flood"), ("priority_flood", "frame_flood"),
         ("empty_data_flood", "frame_flood"), ("window_flood", "frame_flood"), ("window_overflow", ""),
-        ("continuation_flood", ""), ("head_bomb", "head_flood"), ("garbage", ""), ("head_stall", "timeout"),
+        ("continuation_flood", "head_flood"),
+        ("padding_flood", "frame_flood"), ("head_bomb", "head_flood"), ("garbage", ""), ("head_stall", "timeout"),
     ])
     func abuse(name: String, cause: String) throws {
         let flags = ["--head-timeout-seconds", "0.5"]

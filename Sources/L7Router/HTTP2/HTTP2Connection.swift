@@ -134,15 +134,24 @@ class HTTP2Connection: Handler {
     /// Hands received bytes to nghttp2, then tells streams what came of them.
     final func take(_ bytes: UnsafeRawBufferPointer) {
         guard let start = bytes.baseAddress else { return }
-        if !session.receive(start, bytes.count) {
-            context.counters.protocolErrors += 1
-            readingEnded()
-            fail()
+        switch session.receive(start, bytes.count) {
+        case .all: break
+        case .flooded: headFlooded()
+        case .failed: receivingFailed()
         }
         inputTaken()
         deliver()
         scheduleTurnEnd()
     }
+
+    private func receivingFailed() {
+        context.counters.protocolErrors += 1
+        readingEnded()
+        fail()
+    }
+
+    /// Overridden: the peer spreads a head over too many frames.
+    func headFlooded() { receivingFailed() }
 
     /// Overridden: looks at what was noted while nghttp2 ran.
     func inputTaken() {}

@@ -91,6 +91,8 @@ final class HTTP2Server: HTTP2Connection {
         ]
         session.begin(entries, window: options.http2.connectionWindowBytes)
         take(received)
+        // Also where nothing has come yet: this side's settings go out, and the client's time runs.
+        scheduleTurnEnd()
         if worker.isDraining { drain() }
     }
 
@@ -123,6 +125,10 @@ final class HTTP2Server: HTTP2Connection {
         switch UInt32(header.type) {
         case NGHTTP2_HEADERS.rawValue: headersEnded(endsStream)
         case NGHTTP2_DATA.rawValue:
+            // Nothing but padding is as empty as nothing.
+            if !endsStream, header.length > 0, header.length == frame.pointee.data.padlen {
+                charge(&controls, .frameFlood)
+            }
             guard endsStream, let stream = session.stream(header.stream_id) else { return }
             stream.endInput()
             wake(stream, .readable)
@@ -206,6 +212,13 @@ final class HTTP2Server: HTTP2Connection {
     }
 
     // MARK: - Offences
+
+    override func headFlooded() {
+        guard !hasRefusedClient else { return }
+        context.counters.protocolErrors += 1
+        refuseHead(.requestError)
+        offence = .headFlood
+    }
 
     override func inputTaken() {
         guard let offence, !isBroken else { return }

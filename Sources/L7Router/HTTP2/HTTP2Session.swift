@@ -52,9 +52,20 @@ struct HTTP2Session {
 
     // MARK: Bytes
 
-    /// `false`: the session is beyond repair.
-    func receive(_ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
-        nghttp2_session_mem_recv(handle, bytes.assumingMemoryBound(to: UInt8.self), count) == count
+    enum Received {
+        case all
+        /// A head in too many CONTINUATION frames; nothing more can be received.
+        case flooded
+        /// The session is beyond repair.
+        case failed
+    }
+
+    func receive(_ bytes: UnsafeRawPointer, _ count: Int) -> Received {
+        switch nghttp2_session_mem_recv(handle, bytes.assumingMemoryBound(to: UInt8.self), count) {
+        case count: .all
+        case Int(NGHTTP2_ERR_TOO_MANY_CONTINUATIONS.rawValue): .flooded
+        default: .failed
+        }
     }
 
     /// The next bytes to send, valid until the next call: empty when there are none, `nil` beyond repair.

@@ -355,6 +355,12 @@ def empty_data_flood():
     assert raw.flood(lambda n: DataFrame(1, b"").serialize()) == CALM
 
 
+def padding_flood():
+    raw = Raw()
+    raw.socket.sendall(raw.head(1, end=False))
+    assert raw.flood(lambda n: b"\0\0\1\0\x08\0\0\0\1\0") == CALM
+
+
 def window_flood():
     raw = Raw()
     assert raw.flood(lambda n: WindowUpdateFrame(0, window_increment=1).serialize()) == CALM
@@ -369,8 +375,8 @@ def window_overflow():
 def continuation_flood():
     raw = Raw()
     raw.socket.sendall(raw.head(1, ends_head=False))
-    code = raw.flood(lambda n: ContinuationFrame(1, Encoder().encode([(f"x-{n}", "v" * 100)])).serialize())
-    assert code is None or code != 0, code
+    code = raw.flood(lambda n: ContinuationFrame(1, Encoder().encode([(f"x-{n}", "v" * 100)])).serialize(), 2_000)
+    assert code == CALM, code
 
 
 def head_bomb():
