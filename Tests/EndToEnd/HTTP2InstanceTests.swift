@@ -136,6 +136,20 @@ import Testing
         }
     }
 
+    /// Some programs take GOAWAY for the end of all streams: they hear it behind the last one.
+    @Test func whatIsUnderWayEndsBeforeTheConnection() throws {
+        try with { mesh in
+            let client = try mesh.client()
+            try client.connection.send("POST / HTTP/1.1\r\nHost: \(Web.host)\r\nContent-Length: 10\r\n\r\nhello")
+            try eventually("it is under way") { try mesh.metric("meshd_http2_upstream_streams_total") == 1 }
+            try demandEqual(try mesh.run(["drain", "web", "--admin", mesh.admin]).status, 0, "drain")
+            try eventually("the worker has heard of it") { try mesh.get(Web.host).status == 503 }
+            try client.connection.send("world")
+            try demandEqual(try client.readResponse().text, "helloworld", "answer")
+            try eventually("then it is ended") { try mesh.metric("meshd_upstream_connections") == 0 }
+        }
+    }
+
     @Test func anInvalidHeadCostsNoBuffer() throws {
         try with { mesh in
             for _ in 0..<8 { try demandEqual(try mesh.get(Web.host, "/invalid").status, 502, "status") }

@@ -26,8 +26,10 @@ final class HTTP2Client: HTTP2Connection {
     /// Streams that the instance takes at one time, as far as is known.
     var assumedLimit = 0
     private var awaited = Wait.nothing
-    /// The instance takes no new streams.
+    /// It is given no new streams.
     private var isGoingAway = false
+    /// That is this side's wish, which the instance has not heard.
+    private var isRetiring = false
     /// The instance has said what it allows.
     private var knowsSettings = false
 
@@ -273,11 +275,17 @@ final class HTTP2Client: HTTP2Connection {
     /// Takes no new streams; those under way may finish.
     func retire() {
         guard isOpen else { return }
-        isGoingAway = true
+        (isGoingAway, isRetiring) = (true, true)
         pool.remove(self)
         if isConnecting, openStreams == 0 { return close() }
-        session.goAway()
         scheduleTurnEnd()
+    }
+
+    /// Behind the last stream: some programs take GOAWAY for the end of all of them.
+    override func inputTaken() {
+        guard isRetiring, openStreams == 0, !isConnecting, !isBroken else { return }
+        isRetiring = false
+        session.goAway()
     }
 
     override func leaving() { pool.remove(self) }
