@@ -54,7 +54,9 @@ static inline int meshd_set_mac_key(EVP_MAC_CTX *context, const unsigned char *k
     return EVP_MAC_CTX_set_params(context, parameters);
 }
 static inline int meshd_certificate_count(const STACK_OF(X509) * chain) { return sk_X509_num(chain); }
-static inline X509 *meshd_certificate_at(const STACK_OF(X509) * chain, int index) { return sk_X509_value(chain, index); }
+static inline X509 *meshd_certificate_at(const STACK_OF(X509) * chain, int index) {
+    return sk_X509_value(chain, index);
+}
 static inline int meshd_name_count(const GENERAL_NAMES *names) { return sk_GENERAL_NAME_num(names); }
 static inline GENERAL_NAME *meshd_name_at(const GENERAL_NAMES *names, int index) {
     return sk_GENERAL_NAME_value(names, index);

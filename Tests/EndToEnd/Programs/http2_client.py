@@ -23,7 +23,8 @@ CALM = h2.errors.ErrorCodes.ENHANCE_YOUR_CALM
 
 
 def pairs(path="/", method="GET", more=()):
-    return [(":method", method), (":scheme", "https" if SECURE else "http"), (":authority", HOST), (":path", path)] + list(more)
+    scheme = "https" if SECURE else "http"
+    return [(":method", method), (":scheme", scheme), (":authority", HOST), (":path", path)] + list(more)
 
 
 def connect():

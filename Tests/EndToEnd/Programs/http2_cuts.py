@@ -1,7 +1,10 @@
-"""An instance that speaks HTTP/2 in clear and whose first connection ends in the middle: http2_cuts.py MODE COUNT [FILE].
-Prints its port, then a line for every request that has come. When COUNT streams are open on the first connection it does
-what MODE says; every other connection answers with path and method. `/warm` is answered at once, `/upload` is open with
-its head alone.
+"""An instance that speaks HTTP/2 in clear and whose first connection ends in the middle:
+
+    http2_cuts.py MODE COUNT [FILE]
+
+Prints its port, then a line for every request that has come. When COUNT streams are open on the first connection it
+does what MODE says; every other connection answers with path and method. `/warm` is answered at once, `/upload` is open
+with its head alone.
 
 fin, rst     ends the connection, in order or not; accept: before anything was read
 partial      sends half of a head; head: a head, body: a head and a part of the body, of the first stream

@@ -1,5 +1,8 @@
-"""WebSocket tunnels of a client, over HTTP/1.1 or HTTP/2: tunnel_client.py PORT HOST h1|h2|h2s CASE [ARGUMENT]. Ends with 0
-where all is as it should be; the last line of the output is for the caller. The cases are those of
+"""WebSocket tunnels of a client, over HTTP/1.1, HTTP/2 or HTTP/2 with TLS:
+
+    tunnel_client.py PORT HOST h1|h2|h2s CASE [ARGUMENT]
+
+Ends with 0 where all is as it should be; the last line of the output is for the caller. The cases are those of
 `tunnel_instance.py`."""
 
 import base64

@@ -1,6 +1,10 @@
-"""An instance whose every path is a tunnel: tunnel_instance.py h1|h2|h2s|h2-none [NAME=VALUE]... Prints its port, then a
-line for each tunnel that ends: its path, how it ended and the octets it brought. `h2s` is HTTP/2 over TLS with the files
-`certificate` and `key`, `h2-none` does not take extended CONNECT. `streams` is how many a connection takes.
+"""An instance whose every path is a tunnel:
+
+    tunnel_instance.py h1|h2|h2s|h2-none [NAME=VALUE]...
+
+Prints its port, then a line for each tunnel that ends: its path, how it ended and the octets it brought. `h2s` is HTTP/2
+over TLS with the files `certificate` and `key`, `h2-none` does not take extended CONNECT. `streams` is how many a
+connection takes.
 
 /chat     sends WebSocket messages back
 /echo     sends bytes back, ends when the other side has
