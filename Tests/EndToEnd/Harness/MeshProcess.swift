@@ -103,7 +103,10 @@ final class MeshProcess {
     }
 
     private func isReady() throws -> Bool {
-        if admin.hasPrefix("unix:") { return try run(["status", "--admin", admin]).status == 0 }
+        if admin.hasPrefix("unix:") {
+            // It answers before it serves.
+            return try run(["status", "--admin", admin]).output.contains(", ready, ")
+        }
         guard let response = try? adminGet("/ready") else { return false }
         return response.status == 200
     }
