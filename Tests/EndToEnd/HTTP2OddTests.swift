@@ -28,6 +28,31 @@ import Testing
         }
     }
 
+    /// Draining an instance ends the connection that its streams share, behind the last of them.
+    @Test func aDrainedInstanceFinishesItsStreams() throws {
+        let files = try TemporaryDirectory()
+        let instance = try PythonProgram.start("http2_instance.py", files: files.path + "/instance")
+        let address = "127.0.0.1:\(try instance.firstLine())"
+        let service = Catalogue.Service(
+            name: "web", labels: [("aliyun.routing.port_8080", Web.host), ("mesh.protocol", "h2c")],
+            instances: [address])
+        try withMesh(Catalogue([service]), .init(workers: 1)) { mesh in
+            let client = try mesh.client()
+            try client.connection.send(
+                "POST /bidi HTTP/1.1\r\nHost: \(Web.host)\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+            try eventually("the request is there") { try mesh.metric("meshd_http2_upstream_streams_total") == 1 }
+            let held = try mesh.run(
+                ["drain", "web/\(address)", "--wait", "--timeout", "1s", "--admin", mesh.admin])
+            try demandEqual(held.status, 1, "exit while in flight: \(held.output)\(held.errors)")
+            try demandEqual(try mesh.get(Web.host).status, 503, "no new stream")
+            try client.connection.send("3\r\ndef\r\n0\r\n\r\n")
+            try demandEqual(try client.readResponse().text, "abcdef", "what was in flight")
+            let done = try mesh.run(["drain", "web/\(address)", "--wait", "--admin", mesh.admin])
+            try demandEqual(done.status, 0, "exit: \(done.errors)")
+            try eventually("its connection is gone") { try mesh.metric("meshd_upstream_connections") == 0 }
+        }
+    }
+
     /// A head that is none and ends its stream at once is known to be none at once, and is asked for once.
     @Test(arguments: ["GET", "POST"]) func anInstancesHeadThatIsNone(method: String) throws {
         let files = try TemporaryDirectory()

@@ -90,6 +90,11 @@ import Testing
     }
 
     @Test func oldVersionsAreRefused() throws {
+        try SecureMesh.with { secure in
+            let weak = ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]
+            try demand(try secure.client(weak).errors.contains("protocol version"), "TLS 1.1")
+            try demand(try secure.client(["-tls1_2"]).output.contains("TLSv1.2"), "TLS 1.2")
+        }
         try SecureMesh.with(["--tls-minimum", "1.3"]) { secure in
             try demand(try secure.client(["-tls1_2"]).errors.contains("protocol version"), "TLS 1.2")
             try demand(try secure.client(["-tls1_3"]).output.contains("TLSv1.3"), "TLS 1.3")

@@ -51,15 +51,30 @@ def read_response(stream):
     return int(head.split()[1]), body.decode()
 
 
-def slowly(port, host, piece):
-    """A whole handshake and exchange with `piece` bytes in a packet."""
+def in_records(data, octets):
+    """One handshake record as several."""
+    body = data[5:]
+    parts = [body[at : at + octets] for at in range(0, len(body), octets)]
+    return b"".join(data[:3] + len(part).to_bytes(2, "big") + part for part in parts)
+
+
+def slowly(port, host, piece, names="0", record="0"):
+    """A whole handshake and exchange with `piece` bytes in a packet. The first message has `names` ALPN names of 200
+    octets more, and comes in records of `record` octets where that is not 0."""
     piece = int(piece)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context().wrap_bio(incoming, outgoing, server_hostname=host)
+    made = context()
+    made.set_alpn_protocols(["http/1.1"] + [f"{number:0200}" for number in range(int(names))])
+    tls = made.wrap_bio(incoming, outgoing, server_hostname=host)
     sock = connect(port)
+    is_first = True
 
     def flush():
+        nonlocal is_first
         data = outgoing.read()
+        if is_first and int(record):
+            data = in_records(data, int(record))
+        is_first = False
         for start in range(0, len(data), piece):
             sock.sendall(data[start : start + piece])
 
