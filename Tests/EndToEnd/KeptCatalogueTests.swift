@@ -129,6 +129,23 @@ import Testing
         try demand(mesh.log.contains("checksum") && mesh.log.contains(path), "the file is named: \(mesh.log)")
     }
 
+    /// Nothing else changes by then that would have it written.
+    @Test func whatCouldNotBeWrittenIsTriedAgain() throws {
+        let stage = try Stage(try HTTPInstance("web"))
+        try stage.fill()
+        let path = try stage.keptFile
+        // A folder in its place, with something in it, as a disk that takes nothing.
+        try demand(unlink(path) == 0 && mkdir(path, 0o755) == 0 && mkdir(path + "/in", 0o755) == 0, "a folder")
+        let mesh = try MeshProcess.started(text: stage.text, stage.options)
+        try eventually("it cannot be written\n\(mesh.tail)") {
+            try mesh.metric("meshd_registry_keep_failures_total") ?? 0 >= 1
+        }
+        try demand(rmdir(path + "/in") == 0 && rmdir(path) == 0, "room again")
+        try eventually(within: 30, "it is written\n\(mesh.tail)") { TextFile.read(path).contains(Web.host) }
+        let lines = mesh.log.split(separator: "\n").count { $0.contains("cannot write state") }
+        try demandEqual(lines, 1, "lines that say so")
+    }
+
     @Test func withoutAKeptCatalogueTheStartFails() throws {
         var stage = try Stage(try HTTPInstance("web"))
         stage.options.hasCatalogue = false

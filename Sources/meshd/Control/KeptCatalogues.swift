@@ -17,6 +17,8 @@ final class KeptCatalogues: Handler {
     private var isPausing = false
     private var beganPause: UInt64 = 0
     private(set) var failures = 0
+    /// What was logged of files that cannot be written: trying again is no news.
+    private var told: [String: String] = [:]
 
     /// - Parameter content: the present state of a source.
     init(
@@ -67,6 +69,10 @@ final class KeptCatalogues: Handler {
             writer.write(KeptWriter.Order(path: path(source), source: source, toldAt: toldAt, content: content))
         }
         waiting = [:]
+        rest()
+    }
+
+    private func rest() {
         isPausing = true
         beganPause = loop.nowNanoseconds
         loop.setDeadline(self, after: KeptPause.shortestNanoseconds)
@@ -75,10 +81,17 @@ final class KeptCatalogues: Handler {
     private func ended(_ outcome: KeptWriter.Outcome) {
         let pause = KeptPause.nanoseconds(afterEncoding: outcome.encodingNanoseconds)
         if isPausing, pause > KeptPause.shortestNanoseconds { loop.setDeadline(self, at: beganPause &+ pause) }
-        guard let failure = outcome.failure else { return }
-        // Tried again with the next change.
+        guard let failure = outcome.failure else {
+            told[outcome.source] = nil
+            return
+        }
         failures += 1
-        Log.error("cannot write state", ["file": failure.path, "cause": failure.cause])
+        if told.updateValue(failure.cause, forKey: outcome.source) != failure.cause {
+            Log.error("cannot write state", ["file": failure.path, "cause": failure.cause])
+        }
+        // A disk that was full has room again some time, and nothing else may change by then.
+        waiting[outcome.source] = waiting[outcome.source] ?? outcome.toldAt
+        if !isPausing { rest() }
     }
 
     /// Writes what is still to be written and ends the thread.
@@ -99,6 +112,8 @@ private final class KeptWriter {
     }
 
     struct Outcome: Sendable {
+        let source: String
+        let toldAt: UInt64
         let encodingNanoseconds: UInt64
         let failure: Failure?
     }
@@ -143,6 +158,8 @@ private final class KeptWriter {
         } catch {
             failure = Failure(path: order.path, cause: "\(error)")
         }
-        results.post(Outcome(encodingNanoseconds: duration, failure: failure))
+        results.post(
+            Outcome(
+                source: order.source, toldAt: order.toldAt, encodingNanoseconds: duration, failure: failure))
     }
 }
