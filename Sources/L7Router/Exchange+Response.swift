@@ -179,7 +179,10 @@ extension Exchange {
         while true {
             var needsMore = true
             if let instance, !instance.input.hasRun, instance.input.hasRaw, !responseBody.isFinished {
-                switch instance.input.decode(&responseBody, asChunks: responseIsChunked, &worker.trailers) {
+                // A caller of gRPC gets the messages before the fault, and then a status.
+                switch instance.input.decode(
+                    &responseBody, asChunks: responseIsChunked, handsOnPart: isGRPC, &worker.trailers)
+                {
                 case .malformed: return cutMalformed()
                 case .progress, .finished: needsMore = false
                 case .needsMore: break

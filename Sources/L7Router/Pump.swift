@@ -115,10 +115,15 @@ extension Pump {
     ///
     /// Framing in place never reaches raw bytes that follow: whatever frame is put around the data replaces one at
     /// least as long that was taken off, or lies in the buffer's head room or tail room.
-    mutating func decode(_ decoder: inout BodyDecoder, asChunks: Bool, _ trailers: inout TrailerContext) -> Decoded {
+    mutating func decode(
+        _ decoder: inout BodyDecoder, asChunks: Bool, handsOnPart: Bool = false, _ trailers: inout TrailerContext
+    ) -> Decoded {
         guard let buffer else { return .needsMore }
         let step = decoder.decode(buffer.base, from: Int(rawStart), to: Int(rawEnd))
-        if let error = step.error { return .malformed(error) }
+        if let error = step.error {
+            // The fault is found again behind the run, as long as framing that does not write over it.
+            guard handsOnPart, step.dataCount > 0, step.consumed >= step.dataEnd + 2 else { return .malformed(error) }
+        }
         let advanced = step.consumed > Int(rawStart)
         rawStart = Int32(truncatingIfNeeded: step.consumed)
         (runStart, runEnd) = (Int32(truncatingIfNeeded: step.dataStart), Int32(truncatingIfNeeded: step.dataEnd))

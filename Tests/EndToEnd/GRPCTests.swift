@@ -118,12 +118,8 @@ import Testing
             if exchange.target == "/connect" { return .close }
             try exchange.connection.send(
                 "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n"
-                    + "6\r\n\0\0\0\0\u{1}a\r\n")
-            switch exchange.target {
-            case "/broken": try exchange.connection.send("what\r\n")
-            case "/closed": break
-            default: gate.wait()
-            }
+                    + "6\r\n\0\0\0\0\u{1}a\r\n" + (exchange.target == "/broken" ? "what\r\n" : ""))
+            if !["/broken", "/closed"].contains(exchange.target) { gate.wait() }
             return .close
         }) { mesh, _ in
             for (argument, line) in [

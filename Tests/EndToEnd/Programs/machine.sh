@@ -17,7 +17,7 @@ for folder in /*; do
         esac
     fi
 done
-mkdir old
+mkdir .below
 chmod 1777 tmp
 mount -t proc proc proc
 # Settings of the whole machine are none of its business.
@@ -58,8 +58,8 @@ for unit in /lib/systemd/system/sysinit.target.wants/* /lib/systemd/system/socke
 done
 ip link set lo up
 hostname machine
-pivot_root . old
-umount -l /old
+pivot_root . .below
+umount -l /.below
 cd /
 exec env -i container=test PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
     /lib/systemd/systemd --unit=machine.target --log-target=journal
