@@ -68,7 +68,7 @@ let package = Package(
         tests("HTTPCodecTests", ["HTTPCodec", "TestSupport"]),
         tests("JSONCodecTests", ["JSONCodec", "TestSupport"]),
         tests("MeshCoreTests", ["MeshCore", "NetAddress", "TestSupport"]),
-        tests("L4ProxyTests", ["L4Proxy", "TestSupport"]),
+        tests("L4ProxyTests", ["L4Proxy", "MeshCore", "Reactor", "CLinux", "NetAddress", "TestSupport"]),
         tests(
             "L7RouterTests",
             ["L7Router", "MeshCore", "HTTPCodec", "Reactor", "CLinux", "CNGHTTP2", "NetAddress", "TestSupport"]),

@@ -131,8 +131,9 @@ struct Direction {
         self.pipe = pipe
         switch Socket.splice(from: source.socket.descriptor, to: pipe.writeEnd, PipePool.capacity) {
         case .count(0):
-            sourceEnded = true
-            source.isReadable = false
+            // The end, or an urgent mark with the end somewhere behind it: a read tells which.
+            fullReads = 0
+            return receive(from: source, worker)
         case .count(let count):
             inPipe = count
             source.isOwing = false
