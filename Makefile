@@ -22,7 +22,7 @@ build: packages
 # With MESHD_TEST_ETCD=FOLDER in the environment, tests take etcd and etcdctl from there, of another version.
 test: test-packages lint
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build
+	SWIFT=$(SWIFT) tools/test --skip-build
 	$(MAKE) build
 	$(BINARY) demo --once
 	perf/run --allocations
