@@ -177,7 +177,8 @@ import Testing
         let directory = try TemporaryDirectory()
         let result = try CommandResult.run(["version"], files: directory.path + "/version")
         try demandEqual(result.status, 0, "exit status")
-        try demand(result.output.contains("meshd"), "output: \(result.output)")
+        try demand(result.output.hasPrefix("meshd "), "output: \(result.output)")
+        try demand(result.output.contains(", OpenSSL 3."), "output: \(result.output)")
     }
 
     @Test(arguments: [[], ["dance"], ["run", "--no-such-flag"], ["check"], ["explain"], ["run", "--http", "nowhere"]])

@@ -47,7 +47,7 @@ enum Commands {
         case "status": return StatusCommand.run(rest)
         case "explain": return ExplainCommand.run(rest)
         case "version", "--version":
-            Process.write("meshd \(Version.text)\n")
+            Process.write("meshd \(Version.text), \(TLSLibrary.version)\n")
             return 0
         case "help", "--help", "-h":
             Process.write(usage)
