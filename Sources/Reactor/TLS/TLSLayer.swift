@@ -31,6 +31,9 @@ public final class TLSLayer: TransportLayer {
     /// OpenSSL's number of what broke the connection; 0: nothing, or the peer left.
     private var breach: UInt = 0
     private var isEstablished = false
+    /// The handshake of a client has just read all that the kernel has: its first request, read in the same turn, needs
+    /// not ask again.
+    private var isFresh = false
     var isBroken = false
     private var saidGoodbye = false
     /// close_notify could not be sent; `close` tries again.
@@ -138,6 +141,7 @@ public final class TLSLayer: TransportLayer {
         let result = SSL_do_handshake(ssl)
         if result == 1 {
             isEstablished = true
+            isFresh = table != nil
             table = nil
             ERR_clear_error()
             return .done
@@ -182,7 +186,8 @@ public final class TLSLayer: TransportLayer {
 
     override public func receive(_ buffer: UnsafeMutableRawPointer, _ capacity: Int) -> IOResult {
         guard let ssl, !isBroken else { return .failed(ECONNRESET) }
-        isDrained = false
+        if !isFresh || SSL_has_pending(ssl) == 0 { isDrained = false }
+        isFresh = false
         var filled = 0
         while filled < capacity {
             readsLeft = Self.idleReads
@@ -304,7 +309,8 @@ public final class TLSLayer: TransportLayer {
     private func sayGoodbye() {
         // Behind records that did not leave whole it would promise what the client does not have.
         guard let ssl, isEstablished, !isBroken, !resets, !saidGoodbye, !gather.isOpen else { return }
-        moreFollows = false
+        // FIN follows at once and shares the packet.
+        moreFollows = true
         let result = SSL_shutdown(ssl)
         saidGoodbye = result >= 0
         owesGoodbye = result < 0 && SSL_get_error(ssl, result) == SSL_ERROR_WANT_WRITE
