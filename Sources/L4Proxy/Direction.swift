@@ -131,9 +131,13 @@ struct Direction {
         self.pipe = pipe
         switch Socket.splice(from: source.socket.descriptor, to: pipe.writeEnd, PipePool.capacity) {
         case .count(0):
-            // The end, or an urgent mark with the end somewhere behind it: a read tells which.
+            // The end, or an urgent mark with the end somewhere behind it: a look tells which, and needs no buffer.
             fullReads = 0
-            return receive(from: source, worker)
+            var octet: UInt8 = 0
+            if case .count(0) = source.socket.peek(&octet, 1) {
+                sourceEnded = true
+                source.isReadable = false
+            }
         case .count(let count):
             inPipe = count
             source.isOwing = false

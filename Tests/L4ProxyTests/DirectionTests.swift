@@ -84,4 +84,24 @@ import Testing
         #expect(isRestWhole)
         #expect(counter == UInt64(bulk.count + 2 * part.count))
     }
+
+    @Test func theEndOfABulkSenderNeedsNoBuffer() throws {
+        let loop = try EventLoop(bufferLimitBytes: BufferPool.smallCapacity)
+        let worker = RelayWorker(loop: loop, balancer: Balancer(seed: 1), options: RelayOptions(), dialed: { _, _ in })
+        let client = try TCPPair()
+        let instance = try TCPPair()
+        let source = RelayEnd(accepted: client.far)
+        let sink = RelayEnd(accepted: instance.near)
+        var direction = Direction()
+        var counter: UInt64 = 0
+        put([UInt8](repeating: 0x61, count: 2 * BufferPool.smallCapacity), client.near)
+        source.isReadable = true
+        #expect(direction.pump(from: source, to: sink, worker, &counter) == .waiting)
+
+        let last = try #require(loop.buffers.leaseSmall())
+        defer { loop.buffers.giveBack(last) }
+        client.near.shutdownWrite()
+        source.ready([.readable, .peerClosed])
+        #expect(direction.pump(from: source, to: sink, worker, &counter) == .ended)
+    }
 }
