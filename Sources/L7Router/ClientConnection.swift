@@ -263,8 +263,11 @@ final class ClientConnection: Handler {
         exchange = nil
         if isStream { return close() }
         guard keepAlive else {
-            // Nothing unread and nothing to come: closing cannot reset the answer away.
-            return clientCloses && !input.hasRaw && !isReadable ? close() : finish()
+            guard clientCloses, !input.hasRaw, !isReadable else { return finish() }
+            // Nothing is to come. Where something comes all the same, as the line end that some clients put behind a
+            // body, closing resets the connection, which throws away what has not been sent: so it goes first.
+            transport.shutdownWrite()
+            return close()
         }
         hasHeadDeadline = false
         input.releaseIfEmpty(worker.loop.buffers)

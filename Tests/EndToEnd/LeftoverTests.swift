@@ -51,6 +51,32 @@ import Testing
         }
     }
 
+    /// Some clients put a line end behind a body. Where it is not read when the connection is closed behind the answer,
+    /// closing must not throw the answer away. meshd is stopped while both come, the answer first.
+    @Test func aLineEndThatCrossesTheAnswerCostsNothing() throws {
+        let (arrived, answered, gate) = (Counter(), Counter(), Gate())
+        defer { gate.open() }
+        try Web.with({ exchange in
+            arrived.add()
+            gate.wait()
+            try exchange.answer(200, [], text: "hello")
+            answered.add()
+            return .keep
+        }) { mesh, _ in
+            let client = try mesh.client()
+            try client.connection.send(
+                "POST / HTTP/1.1\r\nHost: \(Web.host)\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab")
+            try eventually("the request is at the instance") { arrived.value == 1 }
+            mesh.child.signal(SIGSTOP)
+            defer { mesh.child.signal(SIGCONT) }
+            gate.open()
+            try eventually("the answer is on its way") { answered.value == 1 }
+            try client.connection.send("\r\n")
+            mesh.child.signal(SIGCONT)
+            try demandEqual(try client.readResponse(to: "POST").text, "hello", "body")
+        }
+    }
+
     /// More connections come free at once than are kept: the kept ones stay usable.
     @Test func fullPoolKeepsWhatItHolds() throws {
         let instance = try HTTPInstance("web")

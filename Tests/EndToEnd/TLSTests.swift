@@ -62,6 +62,37 @@ import Testing
         try demandEqual(try secure.mesh.metric("meshd_tls_handshakes_total"), 2, "handshakes")
     }
 
+    /// The client's close_notify is not read when the connection is closed behind the answer: closing must not throw
+    /// the answer away. meshd is stopped while both come, the answer first.
+    @Test func aGoodbyeThatCrossesTheAnswerCostsNothing() throws {
+        let (arrived, answered, gate) = (Counter(), Counter(), Gate())
+        defer { gate.open() }
+        let instance = try HTTPInstance("web") { exchange in
+            arrived.add()
+            gate.wait()
+            try exchange.answer(200, [], text: String(repeating: "x", count: 5_000))
+            answered.add()
+            return .keep
+        }
+        let secure = try SecureMesh(Catalogue([.web("web", Web.host, [instance])])) {
+            try OpenSSL.pair($0, "web", ["web.example"])
+        }
+        let mark = "\(secure.scratch)/go"
+        let client = try PythonProgram.start(
+            "tls_client.py", ["goodbye", "\(secure.port)", Web.host, mark], files: "\(secure.scratch)/goodbye")
+        try eventually("the request is at the instance") { arrived.value == 1 }
+        secure.mesh.child.signal(SIGSTOP)
+        defer { secure.mesh.child.signal(SIGCONT) }
+        gate.open()
+        try eventually("the answer is on its way") { answered.value == 1 }
+        try TextFile.write("", to: mark)
+        try eventually("the client has said its goodbye") { client.output.contains("said") }
+        secure.mesh.child.signal(SIGCONT)
+        try demandEqual(try client.waitExit(within: 30), 0, "client: \(client.errors)")
+        let octets = client.output.split(separator: "\n").last.flatMap { Int($0) } ?? 0
+        try demand(octets > 5_000, "the client got \(octets) octets")
+    }
+
     @Test func bodiesBothWays() throws {
         let body = Pattern.bytes(3_000_000)
         let instance = try HTTPInstance("web", Behave.echoBody)

@@ -31,9 +31,6 @@ public final class TLSLayer: TransportLayer {
     /// OpenSSL's number of what broke the connection; 0: nothing, or the peer left.
     private var breach: UInt = 0
     private var isEstablished = false
-    /// The handshake of a client has just read all that the kernel has: its first request, read in the same turn, needs
-    /// not ask again.
-    private var isFresh = false
     var isBroken = false
     private var saidGoodbye = false
     /// close_notify could not be sent; `close` tries again.
@@ -141,7 +138,6 @@ public final class TLSLayer: TransportLayer {
         let result = SSL_do_handshake(ssl)
         if result == 1 {
             isEstablished = true
-            isFresh = table != nil
             table = nil
             ERR_clear_error()
             return .done
@@ -186,8 +182,7 @@ public final class TLSLayer: TransportLayer {
 
     override public func receive(_ buffer: UnsafeMutableRawPointer, _ capacity: Int) -> IOResult {
         guard let ssl, !isBroken else { return .failed(ECONNRESET) }
-        if !isFresh || SSL_has_pending(ssl) == 0 { isDrained = false }
-        isFresh = false
+        isDrained = false
         var filled = 0
         while filled < capacity {
             readsLeft = Self.idleReads
@@ -324,7 +319,7 @@ public final class TLSLayer: TransportLayer {
 
     override public func close() {
         guard let ssl else { return }
-        if !sawEnd { sayGoodbye() }
+        if isEstablished, !sawEnd, !resets, !saidGoodbye { shutdownWrite() }
         self.ssl = nil
         SSL_free(ssl)
         gather.close(engine.buffers)

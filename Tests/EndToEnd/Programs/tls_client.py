@@ -188,6 +188,40 @@ def keep(port, host, path):
     print(read_response(tls)[0])
 
 
+def goodbye(port, host, path):
+    """Says the end of its own side, when the file at `path` is there, before the answer has come: octets of it."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context().wrap_bio(incoming, outgoing, server_hostname=host)
+    sock = connect(port)
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            sock.sendall(outgoing.read())
+            incoming.write(sock.recv(65536))
+    tls.write(request(host, more="Connection: close\r\n"))
+    sock.sendall(outgoing.read())
+    print("asked", flush=True)
+    for _ in range(3000):
+        if os.path.exists(path):
+            break
+        time.sleep(0.01)
+    try:
+        tls.unwrap()
+    except ssl.SSLWantReadError:
+        pass
+    sock.sendall(outgoing.read())
+    print("said", flush=True)
+    octets = 0
+    try:
+        while part := sock.recv(65536):
+            octets += len(part)
+    except ConnectionResetError:
+        pass
+    print(octets)
+
+
 def alpn(port, host, offered):
     made = context()
     made.set_alpn_protocols(offered.split(","))
