@@ -23,31 +23,37 @@ extension HostTable {
         let starts: UnsafeMutableBufferPointer<UInt8>
         let suffixes: UnsafeMutableBufferPointer<UInt64>
 
+        var base: UnsafeMutablePointer<UInt8> { lower.baseAddress! }
+
         func bytes(from start: Int) -> UnsafeBufferPointer<UInt8> {
-            UnsafeBufferPointer(rebasing: lower[start..<length])
+            UnsafeBufferPointer(start: base + start, count: length - start)
+        }
+
+        /// Returns how many there are, the longest last.
+        func findSuffixes() -> Int {
+            var hash = HostHash()
+            var count = 0
+            var index = length - 1
+            // A wildcard stands for one label or more, so nothing before the dot is no match.
+            while index > 0, count < 128 {
+                if lower[index] == UInt8(ascii: ".") {
+                    starts[count] = UInt8(index + 1)
+                    suffixes[count] = hash.value
+                    count += 1
+                }
+                hash.add(lower[index])
+                index -= 1
+            }
+            return count
         }
     }
 
     private func match(
         _ name: HostName, _ request: RouteRequest, _ nextField: RouteRequest.NextField
     ) -> Int? {
-        var hash = HostHash()
-        var count = 0
-        var index = name.length - 1
-        while index >= 0 {
-            let byte = request.host[index] &- 65 < 26 ? request.host[index] | 0x20 : request.host[index]
-            // A wildcard stands for one label or more, so nothing before the dot is no match.
-            if byte == UInt8(ascii: "."), index > 0, count < 128 {
-                name.starts[count] = UInt8(index + 1)
-                name.suffixes[count] = hash.value(isWildcard: true)
-                count += 1
-            }
-            name.lower[index] = byte
-            hash.add(byte)
-            index -= 1
-        }
-        let exact = find(hash.value(isWildcard: false), name.bytes(from: 0), false, request, nextField)
-        if let exact { return exact }
+        let hash = NameWords.lower(request.host.baseAddress!, name.length, to: UnsafeMutableRawPointer(name.base))
+        if let exact = find(hash, name.bytes(from: 0), false, request, nextField) { return exact }
+        var count = hasWildcards || globCount > 0 ? name.findSuffixes() : 0
         var glob = 0
         // The last dot seen belongs to the longest suffix.
         while count > 0 {
@@ -75,7 +81,7 @@ extension HostTable {
         while slots[slot] >= 0 {
             let host = hosts[Int(slots[slot])]
             if host.hash == hash, host.isWildcard == isWildcard, Int(host.name.count) == name.count,
-                equal(text + Int(host.name.start), name.baseAddress!, name.count)
+                NameWords.equal(text + Int(host.name.start), name.baseAddress!, name.count)
             {
                 return entryMatch(host.entries, request, nextField)
             }

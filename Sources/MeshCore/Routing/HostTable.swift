@@ -1,6 +1,7 @@
-/// Routes requests in flat memory. For exact names and `*.suffix` a look-up costs one pass over the host and one probe
-/// a label, whatever the number of hosts, and neither allocates nor counts references. Patterns with `*` elsewhere are
-/// tried one after the other, and only those that are more specific than the best of the others.
+/// Routes requests in flat memory. For exact names and `*.suffix` a look-up costs one probe a label and a pass over
+/// the host, another where no exact name matches, whatever the number of hosts, and neither allocates nor counts
+/// references. Patterns with `*` elsewhere are tried one after the other, and only those that are more specific than
+/// the best of the others.
 ///
 /// `RuleOrder` says which of several matching rules is taken. A host whose paths or conditions do not match does not
 /// hide a less specific one that does.
@@ -55,6 +56,7 @@ public final class HostTable: Sendable {
     nonisolated(unsafe) let hosts: UnsafeMutablePointer<Host>
     nonisolated(unsafe) let globs: UnsafeMutablePointer<GlobHost>
     let globCount: Int
+    let hasWildcards: Bool
     nonisolated(unsafe) let entries: UnsafeMutablePointer<Entry>
     nonisolated(unsafe) let conditions: UnsafeMutablePointer<ConditionList.Condition>
     nonisolated(unsafe) let targets: UnsafeMutablePointer<FlatTarget>
@@ -81,6 +83,7 @@ public final class HostTable: Sendable {
         hosts = copy(builder.hosts)
         globs = copy(builder.globs)
         globCount = builder.globs.count
+        hasWildcards = builder.hosts.contains { $0.isWildcard }
         entries = copy(builder.entries)
         conditions = copy(builder.conditions)
         targets = copy(builder.targets)
