@@ -11,18 +11,17 @@ public struct BodyDecoder: Sendable {
     public static let trailerLimitBytes = 4096
 
     private var mode: Mode
+    /// Kept beside the mode because it is asked for more often than bytes come.
+    public private(set) var isFinished = false
 
     public init(_ framing: Framing) {
-        mode =
-            switch framing {
-            case .none, .length(0): .done
-            case .length(let count): .length(count)
-            case .chunked: .chunked(ChunkDecoder())
-            case .untilClose: .untilClose
-            }
+        switch framing {
+        case .none, .length(0): (mode, isFinished) = (.done, true)
+        case .length(let count): mode = .length(count)
+        case .chunked: mode = .chunked(ChunkDecoder())
+        case .untilClose: mode = .untilClose
+        }
     }
-
-    public var isFinished: Bool { if case .done = mode { true } else { false } }
 
     /// Whether the end of the stream is a proper end of this body.
     public var mayEndWithStream: Bool {
@@ -74,7 +73,7 @@ public struct BodyDecoder: Sendable {
             let count = min(Int(clamping: remaining), end - start)
             step.dataEnd = start + count
             step.consumed = start + count
-            finish(&step, remaining == UInt64(count) ? .done : .length(remaining - UInt64(count)))
+            if remaining == UInt64(count) { finish(&step) } else { mode = .length(remaining - UInt64(count)) }
         case .chunked(var decoder):
             let bytes = base.assumingMemoryBound(to: UInt8.self)
             let part = decoder.decode(bytes, from: start, to: end, joins: joins)
@@ -87,9 +86,9 @@ public struct BodyDecoder: Sendable {
         return step
     }
 
-    private mutating func finish(_ step: inout Step, _ next: Mode) {
-        mode = next
-        step.isFinished = isFinished
+    private mutating func finish(_ step: inout Step) {
+        (mode, isFinished) = (.done, true)
+        step.isFinished = true
     }
 
     /// Waits for the whole section, so that its lines can be looked at together.
@@ -107,7 +106,7 @@ public struct BodyDecoder: Sendable {
                 if lineEnd == position {
                     if position > step.consumed { step.trailers = ByteRange(step.consumed, next) }
                     step.consumed = next
-                    return finish(&step, .done)
+                    return finish(&step)
                 }
                 position = next
             }

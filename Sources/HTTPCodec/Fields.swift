@@ -97,6 +97,10 @@ extension FieldTable {
         let limit = min(limit, Self.maximum)
         var position = start
         while true {
+            if count < limit, let next = appendPlain(base, from: position, to: end) {
+                position = next
+                continue
+            }
             let lineEnd: Int
             let next: Int
             switch Line.find(base, from: position, to: end) {
@@ -111,6 +115,34 @@ extension FieldTable {
         }
     }
 
+    /// Reads a line as nearly all are: a name of letters, digits, `-` and `.`, a colon, at most one space, a value
+    /// without blanks around it and without tabs, CRLF.
+    ///
+    /// - Returns: where the next line begins; `nil`: the line is none of those, and nothing was read.
+    @inline(__always)
+    private mutating func appendPlain(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int) -> Int? {
+        let colon = Octets.endOfName(base, from: start, to: end)
+        guard colon > start, colon + 2 < end, base[colon] == Octets.colon else { return nil }
+        let valueStart = colon + (base[colon + 1] == Octets.space ? 2 : 1)
+        let valueEnd = Octets.endOfText(base, from: valueStart, to: end)
+        guard valueEnd > valueStart, valueEnd + 1 < end, base[valueEnd] == Octets.cr, base[valueEnd + 1] == Octets.lf,
+            base[valueStart] != Octets.space, base[valueEnd - 1] != Octets.space
+        else { return nil }
+        append(base, name: ByteRange(start, colon), value: ByteRange(valueStart, valueEnd), next: valueEnd + 2)
+        return valueEnd + 2
+    }
+
+    @inline(__always)
+    private mutating func append(_ base: UnsafePointer<UInt8>, name: ByteRange, value: ByteRange, next: Int) {
+        let known = HeaderName.known(base + Int(name.start), Int(name.count))
+        (fields + count).initialize(
+            to: Field(
+                name: name, value: value, lineEnd: Int32(truncatingIfNeeded: next), known: known,
+                isDropped: known.isHopByHop))
+        count += 1
+    }
+
+    /// Reads any line.
     private mutating func append(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int, next: Int) -> MessageError?
     {
         var colon = start
@@ -124,12 +156,7 @@ extension FieldTable {
         while valueStart < valueEnd, Octets.isBlank(base[valueStart]) { valueStart += 1 }
         while valueEnd > valueStart, Octets.isBlank(base[valueEnd - 1]) { valueEnd -= 1 }
         guard Octets.isFieldValue(base + valueStart, valueEnd - valueStart) else { return .badFieldValue }
-        let known = HeaderName.known(base + start, colon - start)
-        (fields + count).initialize(
-            to: Field(
-                name: ByteRange(start, colon), value: ByteRange(valueStart, valueEnd), lineEnd: Int32(next),
-                known: known, isDropped: known.isHopByHop))
-        count += 1
+        append(base, name: ByteRange(start, colon), value: ByteRange(valueStart, valueEnd), next: next)
         return nil
     }
 

@@ -72,8 +72,13 @@ struct FramingFields {
 
     private mutating func readLength(_ value: UnsafeRawBufferPointer) -> MessageError? {
         guard contentLength == nil else { return .repeatedContentLength }
-        guard (1...19).contains(value.count), value.allSatisfy({ Octets.isDigit($0) }) else { return .badContentLength }
-        let length = value.reduce(UInt64(0)) { $0 * 10 + UInt64($1 &- 48) }
+        // Nineteen digits fit.
+        guard value.count > 0, value.count <= 19 else { return .badContentLength }
+        var length: UInt64 = 0
+        for byte in value {
+            guard Octets.isDigit(byte) else { return .badContentLength }
+            length = length &* 10 &+ UInt64(byte &- 48)
+        }
         // What the next reader may take for a negative number is not passed on.
         guard length <= UInt64(Int64.max) else { return .badContentLength }
         contentLength = length
@@ -102,6 +107,9 @@ struct FramingFields {
     private mutating func readConnection(
         _ value: UnsafeRawBufferPointer, _ table: inout FieldTable, _ base: UnsafePointer<UInt8>
     ) {
+        // Most say just one of these.
+        if Octets.equal(value, "keep-alive") { return options.formUnion(.keepAlive) }
+        if Octets.equal(value, "close") { return options.formUnion(.close) }
         var seen: ConnectionOptions = []
         var sawUpgrade = false
         Octets.forEachMember(value) { member in

@@ -20,21 +20,23 @@ extension HeadWriter {
 
     /// `METHOD TARGET HTTP/1.1`: the target in origin form (RFC 9112 section 3.2.1), whatever form it came in.
     public mutating func appendRequestLine(_ head: RequestHead, from base: UnsafeRawPointer) {
-        append(head.methodRange.bytes(in: base))
-        append(byte: Octets.space)
-        if head.isAbsoluteTarget, head.path.isEmpty, head.method == .options {
-            // RFC 9112 section 3.2.4: it was about the server, not about a resource.
-            append("*")
-        } else if head.isAbsoluteTarget {
-            if head.path.isEmpty || base.load(fromByteOffset: Int(head.path.start), as: UInt8.self) != UInt8(ascii: "/")
-            {
-                append(byte: UInt8(ascii: "/"))
-            }
-            append(head.path.bytes(in: base))
+        if head.isAbsoluteTarget {
+            append(head.methodRange.bytes(in: base))
+            append(byte: Octets.space)
+            appendOriginForm(head, from: base)
         } else {
-            append(head.target.bytes(in: base))
+            // A single space lies between method and target.
+            append(base + Int(head.methodRange.start), head.target.end - Int(head.methodRange.start))
         }
         append(" HTTP/1.1\r\n")
+    }
+
+    private mutating func appendOriginForm(_ head: RequestHead, from base: UnsafeRawPointer) {
+        let path = head.path.bytes(in: base)
+        // RFC 9112 section 3.2.4: it was about the server, not about a resource.
+        if path.isEmpty, head.method == .options { return append("*") }
+        if path.first != UInt8(ascii: "/") { append(byte: UInt8(ascii: "/")) }
+        append(path)
     }
 
     /// The request line with `insert` before what is left of the path when its first `skip` octets are gone. There is
@@ -55,9 +57,9 @@ extension HeadWriter {
     /// `HTTP/1.1 STATUS REASON`.
     public mutating func appendStatusLine(_ head: ResponseHead, from base: UnsafeRawPointer) {
         append("HTTP/1.1 ")
-        append(decimal: UInt64(head.status))
+        append(base + ResponseHead.statusStart, head.reason.end - ResponseHead.statusStart)
         // Even an empty reason has its space before it (RFC 9112 section 4).
-        if head.reason.isEmpty { append(byte: Octets.space) } else { append(head.reason.bytes(in: base)) }
+        if head.reason.isEmpty { append(byte: Octets.space) }
         append("\r\n")
     }
 

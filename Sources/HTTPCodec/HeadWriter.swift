@@ -1,73 +1,105 @@
 /// Writes into memory of a fixed size. What does not fit is not written and `hasOverflowed` stays set.
+///
+/// Constant text is written by whoever asks: of a known length it takes a few moves, where a call would take a dozen.
 public struct HeadWriter {
     public let base: UnsafeMutableRawPointer
     public let capacity: Int
-    public private(set) var count: Int
-    public private(set) var hasOverflowed = false
+    @usableFromInline var used: Int
+    @usableFromInline var lacksRoom = false
 
     public init(_ base: UnsafeMutableRawPointer, capacity: Int, count: Int = 0) {
         self.base = base
         self.capacity = capacity
-        self.count = count
+        used = count
+    }
+
+    public var count: Int { used }
+    public var hasOverflowed: Bool { lacksRoom }
+
+    /// Room for exactly `length` bytes, which the caller writes; `nil` where it does not fit.
+    @inlinable @inline(__always)
+    public mutating func reserve(_ length: Int) -> UnsafeMutableRawPointer? {
+        guard capacity - used >= length else {
+            lacksRoom = true
+            return nil
+        }
+        defer { used += length }
+        return base + used
     }
 
     public mutating func append(_ bytes: UnsafeRawPointer, _ length: Int) {
-        guard capacity - count >= length else {
-            hasOverflowed = true
-            return
-        }
-        (base + count).copyMemory(from: bytes, byteCount: length)
-        count += length
+        reserve(length)?.copyMemory(from: bytes, byteCount: length)
     }
 
     public mutating func append(_ bytes: UnsafeRawBufferPointer) {
         if let start = bytes.baseAddress { append(start, bytes.count) }
     }
 
-    public mutating func append(_ text: StaticString) { append(text.utf8Start, text.utf8CodeUnitCount) }
-
-    public mutating func append(byte: UInt8) {
-        guard count < capacity else {
-            hasOverflowed = true
-            return
-        }
-        base.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
-        count += 1
+    @inlinable @inline(__always)
+    public mutating func append(_ text: StaticString) {
+        reserve(text.utf8CodeUnitCount)?.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
     }
 
+    @inlinable @inline(__always)
+    public mutating func append(byte: UInt8) { reserve(1)?.storeBytes(of: byte, as: UInt8.self) }
+
     public mutating func append(decimal value: UInt64) {
-        withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digits in
-            var start = 20
-            var rest = value
-            repeat {
-                start -= 1
-                digits[start] = UInt8(rest % 10) + 48
-                rest /= 10
-            } while rest > 0
-            append(UnsafeRawBufferPointer(rebasing: digits[start...]))
+        var digits = 1
+        var bound: UInt64 = 10
+        while digits < 20, value >= bound { (digits, bound) = (digits + 1, bound &* 10) }
+        guard let place = reserve(digits) else { return }
+        var rest = value
+        while digits > 0 {
+            digits -= 1
+            place.storeBytes(of: UInt8(truncatingIfNeeded: rest % 10) + 48, toByteOffset: digits, as: UInt8.self)
+            rest /= 10
         }
     }
 }
 
 extension HeadWriter {
-    /// Lower case hexadecimal digits of `value`, all sixteen or the last `digits` of them.
-    public mutating func append(hex value: UInt64, digits: Int = 16) {
-        guard digits > 0 else { return }
-        let text = (
-            Self.hexDigits(UInt32(truncatingIfNeeded: value >> 32)), Self.hexDigits(UInt32(truncatingIfNeeded: value))
-        )
-        withUnsafeBytes(of: text) { append(UnsafeRawBufferPointer(rebasing: $0.suffix(digits))) }
+    /// The sixteen lower case hexadecimal digits of `value`.
+    public mutating func append(hex value: UInt64) {
+        guard let place = reserve(16) else { return }
+        place.storeBytes(of: Self.hexDigits(value >> 32).littleEndian, as: UInt64.self)
+        place.storeBytes(of: Self.hexDigits(value).littleEndian, toByteOffset: 8, as: UInt64.self)
     }
 
-    /// The eight digits of `value` in the order of memory, all at once: a digit to each byte, then to its letter.
-    private static func hexDigits(_ value: UInt32) -> UInt64 {
-        var spread = UInt64(value)
+    /// The last `digits` of them.
+    public mutating func append(hex value: UInt64, digits: Int) {
+        guard let place = reserve(digits) else { return }
+        for index in 0..<digits {
+            let digit = UInt8(truncatingIfNeeded: value >> UInt64(4 * (digits - 1 - index)) & 15)
+            place.storeBytes(of: digit < 10 ? digit + 48 : digit + 87, toByteOffset: index, as: UInt8.self)
+        }
+    }
+
+    /// The 36 octets of a UUID's text (RFC 9562 section 4).
+    public mutating func append(uuid high: UInt64, _ low: UInt64) {
+        guard let place = reserve(36) else { return }
+        let (first, second) = (Self.hexDigits(high >> 32), Self.hexDigits(high))
+        let (third, fourth) = (Self.hexDigits(low >> 32), Self.hexDigits(low))
+        place.storeBytes(of: first.littleEndian, as: UInt64.self)
+        // Each dash is the lowest octet of the word behind the digits before it.
+        let dash = UInt64(UInt8(ascii: "-"))
+        place.storeBytes(of: (second << 8 | dash).littleEndian, toByteOffset: 8, as: UInt64.self)
+        place.storeBytes(of: ((second >> 32) << 8 | dash).littleEndian, toByteOffset: 13, as: UInt64.self)
+        place.storeBytes(of: (third << 8 | dash).littleEndian, toByteOffset: 18, as: UInt64.self)
+        place.storeBytes(of: ((third >> 32) << 8 | dash).littleEndian, toByteOffset: 23, as: UInt64.self)
+        place.storeBytes(of: fourth.littleEndian, toByteOffset: 28, as: UInt64.self)
+    }
+
+    /// The eight digits of the lower half of `value`, the first in the lowest bits, all at once: a digit to each octet,
+    /// then to its letter.
+    @inline(__always)
+    private static func hexDigits(_ value: UInt64) -> UInt64 {
+        var spread = value & 0xffff_ffff
         spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff
         spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff
         spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f
         // 1 in each byte that is above nine.
         let letters = (spread &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
-        return (spread &+ 0x3030_3030_3030_3030 &+ letters &* 39).bigEndian
+        return (spread &+ 0x3030_3030_3030_3030 &+ letters &* 39).byteSwapped
     }
 
     /// A name with its colon and space, a value, and the line's end.

@@ -51,7 +51,7 @@ public enum HeaderName: UInt8, Sendable {
 
     /// By length first: most names need no comparison at all.
     static func known(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> HeaderName {
-        func check(_ name: StaticString, _ known: HeaderName) -> HeaderName {
+        @inline(__always) func check(_ name: StaticString, _ known: HeaderName) -> HeaderName {
             Octets.equal(bytes, count, name) ? known : .other
         }
         let first = bytes[0] | 0x20

@@ -31,38 +31,4 @@ enum Octets {
         let letter = (byte | 0x20) &- 97
         return letter < 6 ? letter + 10 : nil
     }
-
-    /// Whether a field value holds only what RFC 9110 section 5.5 allows: no control octet but tab.
-    @inline(__always)
-    static func isFieldValue(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Bool {
-        var index = 0
-        // Eight at a time: a control octet or DEL sets a high bit; only then look closer.
-        while index + 8 <= count {
-            let word = UnsafeRawPointer(bytes + index).loadUnaligned(as: UInt64.self)
-            let below = (word &- 0x2020_2020_2020_2020) & ~word
-            let deletes = word ^ 0x7f7f_7f7f_7f7f_7f7f
-            let isDelete = (deletes &- 0x0101_0101_0101_0101) & ~deletes
-            if (below | isDelete) & 0x8080_8080_8080_8080 != 0 {
-                for offset in index..<index + 8 where !isValueOctet(bytes[offset]) { return false }
-            }
-            index += 8
-        }
-        while index < count {
-            if !isValueOctet(bytes[index]) { return false }
-            index += 1
-        }
-        return true
-    }
-
-    @inline(__always)
-    private static func isValueOctet(_ byte: UInt8) -> Bool { byte >= 0x20 ? byte != 0x7f : byte == tab }
-
-    /// Whether `bytes` spells `name` (given in lower case), whatever the case.
-    @inline(__always)
-    static func equal(_ bytes: UnsafePointer<UInt8>, _ count: Int, _ name: StaticString) -> Bool {
-        guard count == name.utf8CodeUnitCount else { return false }
-        let other = name.utf8Start
-        for index in 0..<count where lowercased(bytes[index]) != other[index] { return false }
-        return true
-    }
 }

@@ -95,8 +95,7 @@ public struct RequestHead: Sendable {
         guard position > start, position < end, base[position] == Octets.space else { return .badRequestLine }
         methodRange = ByteRange(start, position)
         let targetStart = position + 1
-        position = targetStart
-        while position < end, Octets.isTarget(base[position]) { position += 1 }
+        position = Octets.endOfTarget(base, from: targetStart, to: end)
         guard position < end, base[position] == Octets.space, position > targetStart else {
             return position - targetStart > limits.targetBytes ? .targetTooLong : .badTarget
         }
@@ -178,14 +177,14 @@ public struct RequestHead: Sendable {
         }
         if seen.host >= 0 {
             let value = fields.fields[Int(seen.host)].value
-            guard Authority.host(base, value, allowEmpty: minorVersion == 0) != nil else { return .badHost }
-            if !isAbsoluteTarget { authority = value }
+            guard let found = Authority.host(base, value, allowEmpty: minorVersion == 0) else { return .badHost }
+            // An absolute target overrides Host (RFC 9112 section 3.2.2), which must be a good one all the same.
+            if !isAbsoluteTarget { (authority, host) = (value, found) }
         } else if minorVersion >= 1 {
             return .missingHost
         }
-        guard let found = Authority.host(base, authority, allowEmpty: minorVersion == 0 && !isAbsoluteTarget) else {
-            return .badHost
-        }
+        guard isAbsoluteTarget else { return nil }
+        guard let found = Authority.host(base, authority, allowEmpty: false) else { return .badHost }
         host = found
         return nil
     }
@@ -222,6 +221,7 @@ enum Authority {
             }
             return position < limit && base[position] == UInt8(ascii: "]") && position > start + 1 ? position + 1 : nil
         }
+        position = Octets.endOfName(base, from: start, to: limit)
         while position < limit, isNameOctet(base[position]) { position += 1 }
         return position
     }

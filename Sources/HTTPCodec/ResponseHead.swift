@@ -9,6 +9,9 @@ public struct ResponseHead: Sendable {
     public var options: ConnectionOptions = []
     public var upgradeField: Int32 = -1
 
+    /// Where the three digits of the status are, in every head.
+    static let statusStart = 9
+
     public init() {}
 
     public var isInterim: Bool { status < 200 && status != 101 }

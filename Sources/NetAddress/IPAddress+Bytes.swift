@@ -151,13 +151,19 @@ private struct TextWriter {
     }
 
     mutating func appendV4(_ bits: UInt32) {
-        for shift in stride(from: UInt32(24), through: 0, by: -8) {
-            let octet = UInt8(truncatingIfNeeded: bits >> shift)
-            if octet >= 100 { append(octet / 100 + 48) }
-            if octet >= 10 { append(octet / 10 % 10 + 48) }
-            append(octet % 10 + 48)
-            if shift > 0 { append(UInt8(ascii: ".")) }
-        }
+        append(octet: bits >> 24)
+        append(UInt8(ascii: "."))
+        append(octet: bits >> 16 & 0xff)
+        append(UInt8(ascii: "."))
+        append(octet: bits >> 8 & 0xff)
+        append(UInt8(ascii: "."))
+        append(octet: bits & 0xff)
+    }
+
+    private mutating func append(octet: UInt32) {
+        if octet >= 100 { append(UInt8(truncatingIfNeeded: octet / 100) + 48) }
+        if octet >= 10 { append(UInt8(truncatingIfNeeded: octet / 10 % 10) + 48) }
+        append(UInt8(truncatingIfNeeded: octet % 10) + 48)
     }
 
     /// RFC 5952: the longest run of two or more zero groups shortened, the first of equals.

@@ -54,10 +54,20 @@ import Testing
         }
     }
 
+    @Test func hexadecimals() {
+        #expect(written { $0.append(hex: 0x0123_4567_89ab_cdef) } == "0123456789abcdef")
+        #expect(written { $0.append(hex: 0xf0, digits: 2) } == "f0")
+        #expect(written { $0.append(hex: 0x1_0000, digits: 5) } == "10000")
+        #expect(
+            written { $0.append(uuid: 0x0123_4567_89ab_4def, 0xb021_3a5c_7e9f_0001) }
+                == "01234567-89ab-4def-b021-3a5c7e9f0001")
+    }
+
     @Test func whatDoesNotFitIsNotWritten() {
         for capacity in 0..<8 {
             #expect(written(capacity: capacity) { $0.append("12345678") } == nil)
             #expect(written(capacity: capacity) { $0.append(decimal: 12_345_678) } == nil)
+            #expect(written(capacity: capacity) { $0.append(hex: 0, digits: 8) } == nil)
         }
         #expect(written(capacity: 8) { $0.append("12345678") } == "12345678")
         #expect(written(capacity: 0) { $0.append(byte: 1) } == nil)

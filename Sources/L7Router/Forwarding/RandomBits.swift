@@ -22,5 +22,6 @@ public struct RandomBits: Sendable {
         return result
     }
 
+    @inline(__always)
     private static func rotated(_ value: UInt64, _ count: UInt64) -> UInt64 { value << count | value >> (64 - count) }
 }

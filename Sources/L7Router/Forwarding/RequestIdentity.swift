@@ -26,33 +26,21 @@ struct RequestIdentity {
 }
 
 extension HeadWriter {
-    /// A field that is made here; what was written of its value is returned, nothing where it did not fit.
-    private mutating func appendMade(
-        _ name: StaticString, value: Range<Int>, _ write: (inout HeadWriter) -> Void
-    ) -> UnsafeRawBufferPointer {
-        append(name)
-        let start = count
-        write(&self)
-        append("\r\n")
+    /// What was written from `start` on; nothing where something did not fit.
+    private func made(from start: Int, _ part: Range<Int>) -> UnsafeRawBufferPointer {
         guard !hasOverflowed else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-        return UnsafeRawBufferPointer(start: base + start + value.lowerBound, count: value.count)
+        return UnsafeRawBufferPointer(start: base + start + part.lowerBound, count: part.count)
     }
 
     /// `X-Request-ID` with a random UUID (RFC 9562 section 5.4).
+    ///
+    /// - Returns: the UUID's text.
     mutating func appendRequestID(_ random: inout RandomBits) -> UnsafeRawBufferPointer {
-        let high = random.next() & ~0xf000 | 0x4000
-        let low = random.next() >> 2 | 0x8000_0000_0000_0000
-        return appendMade("X-Request-ID: ", value: 0..<36) { writer in
-            writer.append(hex: high >> 32, digits: 8)
-            writer.append(byte: UInt8(ascii: "-"))
-            writer.append(hex: high >> 16, digits: 4)
-            writer.append(byte: UInt8(ascii: "-"))
-            writer.append(hex: high, digits: 4)
-            writer.append(byte: UInt8(ascii: "-"))
-            writer.append(hex: low >> 48, digits: 4)
-            writer.append(byte: UInt8(ascii: "-"))
-            writer.append(hex: low, digits: 12)
-        }
+        append("X-Request-ID: ")
+        let start = count
+        append(uuid: random.next() & ~0xf000 | 0x4000, random.next() >> 2 | 0x8000_0000_0000_0000)
+        append("\r\n")
+        return made(from: start, 0..<36)
     }
 
     /// The root of a trace: random ids, never zero, and the sampled flag (W3C Trace Context section 3.2.2).
@@ -60,13 +48,14 @@ extension HeadWriter {
     /// - Returns: the trace-id.
     mutating func appendTraceParent(_ random: inout RandomBits) -> UnsafeRawBufferPointer {
         let (high, low, parent) = (random.next(), random.next() | 1, random.next() | 1)
-        return appendMade("traceparent: ", value: TraceContext.traceID) { writer in
-            writer.append("00-")
-            writer.append(hex: high)
-            writer.append(hex: low)
-            writer.append("-")
-            writer.append(hex: parent)
-            writer.append("-01")
-        }
+        append("traceparent: ")
+        let start = count
+        append("00-")
+        append(hex: high)
+        append(hex: low)
+        append("-")
+        append(hex: parent)
+        append("-01\r\n")
+        return made(from: start, TraceContext.traceID)
     }
 }

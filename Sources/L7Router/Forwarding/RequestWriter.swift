@@ -66,7 +66,9 @@ extension HeadWriter {
         if origin.isTrusted { appendValues(of: .xForwardedFor, fields, from: base) }
         append(origin.peer)
         append("\r\n")
-        if !told.hasProto { append(origin.isSecure ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n") }
+        if !told.hasProto {
+            if origin.isSecure { append("X-Forwarded-Proto: https\r\n") } else { append("X-Forwarded-Proto: http\r\n") }
+        }
         if !told.hasHost, !head.authority.isEmpty {
             appendField("X-Forwarded-Host: ", head.authority.bytes(in: base))
         }
