@@ -26,7 +26,7 @@ final class ClientConnection: Handler {
     var input = Pump()
     /// Bytes to the client that come before any run of the instance's pump: heads, and answers made here.
     var output = OutputBuffer()
-    var exchange: Exchange?
+    private var exchangeReference: Unmanaged<Exchange>?
     private var scan = HeadScan()
     var isReadable = false
     var isWritable = true
@@ -86,6 +86,9 @@ final class ClientConnection: Handler {
         worker.streamOpened()
     }
 
+    /// Kept by the worker.
+    var exchange: Exchange? { exchangeReference?.takeUnretainedValue() }
+    private var isInExchange: Bool { exchangeReference != nil }
     /// The client's own address, also behind a trusted proxy.
     var peer: SocketAddress { origin.source }
     /// What an instance is told that asks for a PROXY header.
@@ -95,7 +98,7 @@ final class ClientConnection: Handler {
         return .proxied(source: peer, destination: destination)
     }
     var isOpen: Bool { transport.isOpen }
-    var isIdle: Bool { exchange == nil && !input.hasRaw && !isLingering && output.isEmpty }
+    var isIdle: Bool { !isInExchange && !input.hasRaw && !isLingering && output.isEmpty }
 
     // MARK: - Events
 
@@ -157,7 +160,7 @@ final class ClientConnection: Handler {
         isProcessing = true
         defer { isProcessing = false }
         for _ in 0..<Self.requestsPerTurn {
-            guard isOpen, exchange == nil, !isLingering, output.isEmpty else { return }
+            guard isOpen, !isInExchange, !isLingering, output.isEmpty else { return }
             guard input.hasRaw || receive() else { return }
             guard parseHead() else { return }
         }
@@ -219,10 +222,10 @@ final class ClientConnection: Handler {
             scan.reset()
             worker.loop.clearDeadline(self)
             let exchange = worker.takeExchange()
-            self.exchange = exchange
+            exchangeReference = exchange
             let began = headBegan == 0 ? worker.loop.nowNanoseconds : headBegan
             headBegan = 0
-            exchange.start(self, headLength: length, began: began)
+            exchange._withUnsafeGuaranteedRef { $0.start(self, headLength: length, began: began) }
             return true
         }
     }
@@ -260,7 +263,7 @@ final class ClientConnection: Handler {
     ///
     /// - Parameter clientCloses: the client itself said that this was its last request.
     func exchangeEnded(keepAlive: Bool, clientCloses: Bool) {
-        exchange = nil
+        exchangeReference = nil
         if isStream { return close() }
         guard keepAlive else {
             guard clientCloses, !input.hasRaw, !isReadable else { return finish() }
@@ -362,7 +365,7 @@ final class ClientConnection: Handler {
         input.release(worker.loop.buffers)
         output.release(worker.loop.buffers)
         if let exchange {
-            self.exchange = nil
+            exchangeReference = nil
             exchange.abandon()
         }
         if isStream { worker.streamClosed() } else { worker.remove(self) }

@@ -18,7 +18,7 @@ extension Exchange {
         writer.append("\r\n")
         client.output.commit(writer)
         responseBody = BodyDecoder(.none)
-        pumpResponse(client)
+        pumpResponse(client, nil)
         return true
     }
 

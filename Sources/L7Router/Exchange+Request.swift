@@ -70,7 +70,7 @@ extension Exchange {
         guard response == .awaited else { return }
         waitForInstance(instance, headTimeout)
         instance.isReadable = true
-        readResponseHead(instance)
+        if let client { readResponseHead(client, instance) }
     }
 
     private func blockedOnInstance(_ instance: InstanceConnection) {

@@ -8,10 +8,13 @@ extension Exchange {
     private static let interimLimit = 16
 
     func instanceReadable(_ instance: InstanceConnection) {
-        switch response {
-        case .awaited: readResponseHead(instance)
-        case .body: if let client { pumpResponse(client) }
-        case .tunnel: pumpTunnel()
+        // Uncounted: the loop keeps the client until the turn is over.
+        clientReference?._withUnsafeGuaranteedRef { client in
+            switch response {
+            case .awaited: readResponseHead(client, instance)
+            case .body: pumpResponse(client, instance)
+            case .tunnel: pumpTunnel()
+            }
         }
     }
 
@@ -29,8 +32,7 @@ extension Exchange {
     // MARK: - Head
 
     /// Reads until the final head is whole. Interim heads go on at once.
-    func readResponseHead(_ instance: InstanceConnection) {
-        guard let client else { return }
+    func readResponseHead(_ client: ClientConnection, _ instance: InstanceConnection) {
         while instance.isReadable || instance.input.hasRaw {
             if instance.isReadable {
                 switch instance.fillInput() {
@@ -128,7 +130,7 @@ extension Exchange {
         loop.clearDeadline(instance)
         if isTunnel { return beginTunnel() }
         response = .body
-        pumpResponse(client)
+        pumpResponse(client, instance)
     }
 
     /// Fields of our own beside those of the framing.
@@ -174,7 +176,9 @@ extension Exchange {
     // MARK: - Body
 
     /// Moves the response on until it ends, or one side has to be waited for.
-    func pumpResponse(_ client: ClientConnection) {
+    ///
+    /// - Parameter instance: the exchange's; `nil`: the answer is made here.
+    func pumpResponse(_ client: ClientConnection, _ instance: InstanceConnection?) {
         var moved = 0
         while true {
             var needsMore = true
@@ -188,7 +192,7 @@ extension Exchange {
                 case .needsMore: break
                 }
             }
-            guard let count = flushResponse(client) else { return }
+            guard let count = flushResponse(client, instance) else { return }
             moved += count
             guard let instance, !responseBody.isFinished else { return complete(client) }
             if !needsMore, instance.input.hasRaw { continue }
@@ -228,7 +232,7 @@ extension Exchange {
     }
 
     /// Sends heads and the run, together where both are there. `nil`: the client must be waited for or is gone.
-    private func flushResponse(_ client: ClientConnection) -> Int? {
+    private func flushResponse(_ client: ClientConnection, _ instance: InstanceConnection?) -> Int? {
         var total = 0
         if let instance, instance.input.hasRun, !client.output.isEmpty, client.output.absorb(instance.input.run) {
             instance.input.consumeRun(instance.input.run.count)

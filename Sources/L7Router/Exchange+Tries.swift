@@ -9,19 +9,20 @@ extension Exchange {
     /// Picks an instance and gets a connection to it: a pooled one, or a fresh one.
     func connect(_ client: ClientConnection) {
         let session = ticket?.instance ?? 0
-        guard let picked = worker.balancer.pick(pool, tried: tried, client: client.peer.ip, session: session) else {
+        let found = worker.withBalancer { $0.pick(pool, tried: tried, client: client.peer.ip, session: session) }
+        guard let picked = found else {
             return refuse(dials == 0 && repeats == 0 ? .noInstance : lastFailure)
         }
         choose(picked)
         if picked.speaks != .http1 { return openStream(client, picked) }
-        if proxyVersion == nil, let pooled = takePooled(picked) {
+        guard proxyVersion == nil, let pooled = takePooled(picked) else { return dial(picked) }
+        pooled._withUnsafeGuaranteedRef { pooled in
             instance = pooled
             pooled.exchange = self
             times.connected = loop.nowNanoseconds
             // Until the request is out the instance owes nothing.
-            return sendRequest(client, pooled)
+            sendRequest(client, pooled)
         }
-        dial(picked)
     }
 
     private func choose(_ picked: Endpoint) {
@@ -33,16 +34,15 @@ extension Exchange {
     }
 
     /// A pooled connection. What must not be sent twice only goes on one that the instance has not closed meanwhile.
-    private func takePooled(_ picked: Endpoint) -> InstanceConnection? {
-        let tls = worker.balancer.upstreamTLS(pool)
-        while let pooled = worker.pool.take(picked) {
-            // The service's label has changed since.
-            guard pooled.tls == tls else {
-                pooled.close()
-                continue
+    private func takePooled(_ picked: Endpoint) -> Unmanaged<InstanceConnection>? {
+        let tls = worker.withBalancer { $0.upstreamTLS(pool) }
+        while let pooled = worker.withPool({ $0.take(picked) }) {
+            let isGood = pooled._withUnsafeGuaranteedRef { pooled in
+                // The service's label may have changed since.
+                pooled.tls == tls && (method.isIdempotent && isReplayable || !pooled.isStale)
             }
-            if method.isIdempotent && isReplayable || !pooled.isStale { return pooled }
-            pooled.close()
+            if isGood { return pooled }
+            pooled._withUnsafeGuaranteedRef { $0.close() }
         }
         return nil
     }

@@ -41,8 +41,8 @@ extension Exchange {
         guard let client, let instance else { return }
         setTunnelDeadline(client, instance)
         guard flushOutput(client) else { return }
-        guard pumpToInstance(client, instance), self.client != nil else { return }
-        guard pumpToClient(client, instance), self.client != nil else { return }
+        guard pumpToInstance(client, instance), !isOver else { return }
+        guard pumpToClient(client, instance), !isOver else { return }
         guard tunnelClientEnded && tunnelInstanceEnded else { return }
         reason = .ok
         client.close()

@@ -20,7 +20,8 @@ final class Exchange {
     }
 
     let worker: HTTPWorker
-    unowned(unsafe) var client: ClientConnection?
+    /// The loop keeps it until the turn in which it closes is over, and closing it ends the exchange.
+    private(set) var clientReference: Unmanaged<ClientConnection>?
     var instance: InstanceConnection?
     var endpoint: Endpoint?
     var pool: Int32 = -1
@@ -94,6 +95,9 @@ final class Exchange {
     /// What to answer when no instance is left to try.
     var lastFailure = ErrorResponse.noInstance
 
+    /// The next of the worker's spare ones, while it is one itself.
+    var nextSpare: Unmanaged<Exchange>?
+
     /// Bytes moved for one side in one turn at the most; the rest waits for the next turn.
     static let turnBytes = 1 << 20
 
@@ -101,6 +105,9 @@ final class Exchange {
 
     deinit { notes.deallocate() }
 
+    var client: ClientConnection? { clientReference?.takeUnretainedValue() }
+    /// No client waits for it any more.
+    var isOver: Bool { clientReference == nil }
     var loop: EventLoop { worker.loop }
     var buffers: BufferPool { worker.loop.buffers }
 
@@ -110,7 +117,7 @@ final class Exchange {
     ///
     /// - Parameter began: when the first byte of the head was there.
     func start(_ client: ClientConnection, headLength: Int, began: UInt64) {
-        self.client = client
+        clientReference = .passUnretained(client)
         let head = worker.requestHead
         worker.counters.requests += 1
         startedNanoseconds = loop.nowNanoseconds
@@ -147,7 +154,7 @@ final class Exchange {
         client.input.consumeRaw(headLength)
         guard isRendered else { return refuse(request.buffer == nil ? .overloaded : ErrorResponse(.headTooLarge)) }
         takeEarlyBody(client)
-        guard self.client != nil else { return }
+        guard !isOver else { return }
         if requestBody.isFinished { client.input.releaseIfEmpty(buffers) }
         connect(client)
     }
@@ -230,7 +237,7 @@ final class Exchange {
         clientKeepsAlive = !closes
         responseBody = BodyDecoder(.none)
         response = .body
-        if let client { pumpResponse(client) }
+        if let client { pumpResponse(client, instance) }
     }
 
     // MARK: - End
@@ -278,7 +285,7 @@ final class Exchange {
     }
 
     private func reset() {
-        client = nil
+        clientReference = nil
         instance = nil
         endpoint = nil
         (session, ticket, transportSecurity, isSecure) = (0, nil, nil, false)
@@ -323,7 +330,7 @@ final class Exchange {
         } else {
             loop.setDeadline(client, after: worker.options.bodyTimeout)
         }
-        if response == .body { pumpResponse(client) }
+        if response == .body { pumpResponse(client, instance) }
     }
 
     func clientTimedOut() {
@@ -344,7 +351,7 @@ final class Exchange {
         pumpActiveRequest()
         guard let client else { return }
         if response == .body {
-            pumpResponse(client)
+            pumpResponse(client, instance)
         } else if let instance, instance.isReadable {
             instanceReadable(instance)
         }

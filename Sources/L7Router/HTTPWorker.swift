@@ -26,7 +26,8 @@ public final class HTTPWorker {
     let keepsNotes: Bool
     /// Told of dial results that the health of an instance depends on.
     let dialed: (_ endpoint: Endpoint, _ failure: SystemError?) -> Void
-    private var spare: [Exchange] = []
+    private var firstSpare: Unmanaged<Exchange>?
+    private var spares = 0
     private unowned(unsafe) var newest: ClientConnection?
     private var http2: HTTP2Context?
     private var openClients = 0
@@ -41,7 +42,7 @@ public final class HTTPWorker {
         random: RandomBits, dialed: @escaping (_ endpoint: Endpoint, _ failure: SystemError?) -> Void
     ) {
         self.loop = loop
-        tlsEngine = TLSEngine(loop.buffers)
+        tlsEngine = TLSEngine(loop)
         self.balancer = balancer
         self.options = options
         self.accessLog = accessLog
@@ -50,7 +51,6 @@ public final class HTTPWorker {
         self.dialed = dialed
         pool = InstancePool(limitPerEndpoint: options.idlePerEndpoint)
         trailers = TrailerContext(fields: FieldTable(), limits: options.limits)
-        spare.reserveCapacity(1024)
     }
 
     deinit { trailers.fields.deallocate() }
@@ -204,9 +204,37 @@ public final class HTTPWorker {
 
     // MARK: - Exchanges
 
-    func takeExchange() -> Exchange { spare.popLast() ?? Exchange(self) }
+    private static let mostSpares = 1024
+
+    /// Not counted: the worker keeps it until `giveBack`, and to the end of the turn.
+    func takeExchange() -> Unmanaged<Exchange> {
+        guard let spare = firstSpare else { return .passRetained(Exchange(self)) }
+        spare._withUnsafeGuaranteedRef {
+            firstSpare = $0.nextSpare
+            $0.nextSpare = nil
+        }
+        spares -= 1
+        return spare
+    }
 
     func giveBack(_ exchange: Exchange) {
-        if spare.count < 1024 { spare.append(exchange) }
+        guard spares < Self.mostSpares else { return loop.releaseAfterTurn(Unmanaged.passUnretained(exchange)) }
+        exchange.nextSpare = firstSpare
+        firstSpare = .passUnretained(exchange)
+        spares += 1
+    }
+
+    // MARK: - Uncounted
+
+    // Calls on what the worker keeps anyway, without counting a reference for each.
+
+    @inline(__always)
+    func withBalancer<Result>(_ body: (Balancer) -> Result) -> Result {
+        Unmanaged.passUnretained(balancer)._withUnsafeGuaranteedRef(body)
+    }
+
+    @inline(__always)
+    func withPool<Result>(_ body: (InstancePool) -> Result) -> Result {
+        Unmanaged.passUnretained(pool)._withUnsafeGuaranteedRef(body)
     }
 }

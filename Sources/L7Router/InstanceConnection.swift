@@ -30,7 +30,7 @@ final class InstanceConnection: Handler {
     private var sawUrgent = false
     private(set) var inputEnded = false
     private var isKeptAlive = false
-    unowned(unsafe) var exchange: Exchange?
+    private var exchangeReference: Unmanaged<Exchange>?
     /// Neighbours in the pool's list of idle connections.
     var newer: Unmanaged<InstanceConnection>?
     var older: Unmanaged<InstanceConnection>?
@@ -65,6 +65,12 @@ final class InstanceConnection: Handler {
         self.stream = stream
         guard isConnected else { return }
         (state, isWritable, isReused) = (.active, true, true)
+    }
+
+    /// Kept by its worker; one that is over is no connection's.
+    var exchange: Exchange? {
+        get { exchangeReference?.takeUnretainedValue() }
+        set { exchangeReference = newValue.map { .passUnretained($0) } }
     }
 
     /// The instance did nothing for the request, and says so (RFC 9113 section 8.7).
@@ -143,7 +149,8 @@ final class InstanceConnection: Handler {
             isWritable = true
             exchange?.instanceWritable()
         }
-        if state == .active, isReadable { exchange?.instanceReadable(self) }
+        // Uncounted: what the worker gives up is released when the turn is over.
+        if state == .active, isReadable { exchangeReference?._withUnsafeGuaranteedRef { $0.instanceReadable(self) } }
     }
 
     override func resume() {
@@ -206,14 +213,14 @@ final class InstanceConnection: Handler {
 
     /// Goes back to the pool, or is closed where it cannot serve another exchange.
     func rest() {
-        exchange = nil
+        exchangeReference = nil
         if stream != nil { return close() }
-        guard state == .active, !sawPeerClose, !input.hasRaw, worker.balancer.mayKeepConnections(endpoint), isTrusted,
-            !isReadable || !isStale
+        guard state == .active, !sawPeerClose, !input.hasRaw, isTrusted,
+            worker.withBalancer({ $0.mayKeepConnections(endpoint) }), !isReadable || !isStale
         else { return close() }
         isReadable = false
         input.release(worker.loop.buffers)
-        guard worker.pool.insert(self) else { return close() }
+        guard worker.withPool({ $0.insert(self) }) else { return close() }
         state = .idle
         worker.loop.setDeadline(self, after: worker.options.instanceIdleTimeout)
     }
@@ -228,7 +235,7 @@ final class InstanceConnection: Handler {
         guard state != .closed else { return }
         if state == .idle { worker.pool.remove(self) }
         state = .closed
-        exchange = nil
+        exchangeReference = nil
         worker.loop.detach(self)
         transport.close()
         transport = .none

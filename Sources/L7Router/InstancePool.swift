@@ -29,14 +29,15 @@ final class InstancePool {
         used.deallocate()
     }
 
-    func take(_ endpoint: Endpoint) -> InstanceConnection? {
+    /// Uncounted: the loop keeps it until the turn in which it closes is over.
+    func take(_ endpoint: Endpoint) -> Unmanaged<InstanceConnection>? {
         guard endpoint.id < capacity else { return nil }
         let shelf = shelves + Int(endpoint.id)
-        guard shelf.pointee.incarnation == endpoint.incarnation,
-            let newest = shelf.pointee.newest?.takeUnretainedValue()
-        else { return nil }
-        remove(newest)
-        newest.reuse()
+        guard shelf.pointee.incarnation == endpoint.incarnation, let newest = shelf.pointee.newest else { return nil }
+        newest._withUnsafeGuaranteedRef {
+            remove($0)
+            $0.reuse()
+        }
         return newest
     }
 

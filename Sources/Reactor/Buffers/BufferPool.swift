@@ -18,7 +18,10 @@ public struct Buffer {
 /// Buffers of three sizes for one loop. A connection leases one while bytes are pending and holds none while idle.
 ///
 /// At the limit a lease fails; whoever asked sheds its work with a named reason.
-public final class BufferPool {
+///
+/// A pointer to memory that its owner, as a rule the loop, frees: handing it on counts no references, which a request
+/// would else pay for a dozen times.
+public struct BufferPool {
     /// Enough for a request head and a small body.
     public static let smallCapacity = 16 << 10
     /// For four TLS records, which leave in one call.
@@ -26,78 +29,94 @@ public final class BufferPool {
     /// For bodies and relays in bulk: fewer system calls per byte.
     public static let largeCapacity = 256 << 10
 
-    private var small = Shelf(capacity: smallCapacity, kept: 256)
-    private var medium = Shelf(capacity: mediumCapacity, kept: 16)
-    private var large = Shelf(capacity: largeCapacity, kept: 16)
-    private let limitBytes: Int
-    private var leased = 0
-    private var failures: UInt64 = 0
+    private struct State {
+        var small = Shelf(capacity: smallCapacity, kept: 256)
+        var medium = Shelf(capacity: mediumCapacity, kept: 16)
+        var large = Shelf(capacity: largeCapacity, kept: 16)
+        let limitBytes: Int
+        var leased = 0
+        var refused: UInt64 = 0
+    }
+
+    private let state: UnsafeMutablePointer<State>
 
     /// - Parameter limitBytes: the most that may be leased at one time.
-    public init(limitBytes: Int) { self.limitBytes = limitBytes }
+    public init(limitBytes: Int) {
+        state = .allocate(capacity: 1)
+        state.initialize(to: State(limitBytes: limitBytes))
+    }
 
-    public var leasedBytes: Int { leased }
+    /// Frees the pool and what nobody leases; the owner calls it once, when no lease can come any more.
+    public func deallocate() {
+        state.pointee.small.deallocate()
+        state.pointee.medium.deallocate()
+        state.pointee.large.deallocate()
+        state.deallocate()
+    }
+
+    public var leasedBytes: Int { state.pointee.leased }
 
     /// Leases refused because the limit was reached.
-    public var refusedLeases: UInt64 { failures }
+    public var refusedLeases: UInt64 { state.pointee.refused }
 
     public func leaseSmall() -> Buffer? {
-        mayLease(Self.smallCapacity) ? Buffer(base: small.take(), capacity: Self.smallCapacity) : nil
+        mayLease(Self.smallCapacity) ? Buffer(base: state.pointee.small.take(), capacity: Self.smallCapacity) : nil
     }
 
     func leaseMedium() -> Buffer? {
-        mayLease(Self.mediumCapacity) ? Buffer(base: medium.take(), capacity: Self.mediumCapacity) : nil
+        mayLease(Self.mediumCapacity) ? Buffer(base: state.pointee.medium.take(), capacity: Self.mediumCapacity) : nil
     }
 
     public func leaseLarge() -> Buffer? {
-        mayLease(Self.largeCapacity) ? Buffer(base: large.take(), capacity: Self.largeCapacity) : nil
+        mayLease(Self.largeCapacity) ? Buffer(base: state.pointee.large.take(), capacity: Self.largeCapacity) : nil
     }
 
     private func mayLease(_ capacity: Int) -> Bool {
-        guard leased + capacity <= limitBytes else {
-            failures += 1
+        guard state.pointee.leased + capacity <= state.pointee.limitBytes else {
+            state.pointee.refused += 1
             return false
         }
-        leased += capacity
+        state.pointee.leased += capacity
         return true
     }
 
     public func giveBack(_ buffer: Buffer) {
         guard buffer.capacity > 0 else { return }
-        leased -= buffer.capacity
+        state.pointee.leased -= buffer.capacity
         switch buffer.capacity {
-        case Self.smallCapacity: small.put(buffer.base)
-        case Self.mediumCapacity: medium.put(buffer.base)
-        default: large.put(buffer.base)
+        case Self.smallCapacity: state.pointee.small.put(buffer.base)
+        case Self.mediumCapacity: state.pointee.medium.put(buffer.base)
+        default: state.pointee.large.put(buffer.base)
         }
-    }
-
-    deinit {
-        small.empty()
-        medium.empty()
-        large.empty()
     }
 }
 
-/// Free buffers of one size, kept for reuse; more are given back to the system.
+/// Free buffers of one size, kept for reuse, the last one first; more are given back to the system.
 private struct Shelf {
     private let capacity: Int
     private let kept: Int
-    private var free: [UnsafeMutableRawPointer] = []
+    private let free: UnsafeMutablePointer<UnsafeMutableRawPointer>
+    private var count = 0
 
     init(capacity: Int, kept: Int) {
         (self.capacity, self.kept) = (capacity, kept)
-        free.reserveCapacity(kept)
+        free = .allocate(capacity: kept)
     }
 
-    mutating func take() -> UnsafeMutableRawPointer { free.popLast() ?? .allocate(byteCount: capacity, alignment: 64) }
+    mutating func take() -> UnsafeMutableRawPointer {
+        guard count > 0 else { return .allocate(byteCount: capacity, alignment: 64) }
+        count -= 1
+        return free[count]
+    }
 
     mutating func put(_ base: UnsafeMutableRawPointer) {
-        if free.count < kept { free.append(base) } else { base.deallocate() }
+        guard count < kept else { return base.deallocate() }
+        free[count] = base
+        count += 1
     }
 
-    mutating func empty() {
-        for base in free { base.deallocate() }
-        free = []
+    func deallocate() {
+        for index in 0..<count { free[index].deallocate() }
+        free.deallocate()
     }
 }

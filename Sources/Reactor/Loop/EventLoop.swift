@@ -21,6 +21,7 @@ public final class EventLoop {
     private var nowCached: UInt64
     private var turnCount: UInt64 = 0
 
+    /// Freed with the loop.
     public let buffers: BufferPool
 
     /// - Parameter bufferLimitBytes: the most that this loop's connections may hold in buffers at one time.
@@ -38,6 +39,7 @@ public final class EventLoop {
         table.deallocate()
         wheel.deallocate()
         events.deallocate()
+        buffers.deallocate()
         close(epoll)
     }
 

@@ -4,14 +4,20 @@ public final class TLSEngine {
     let scratch: UnsafeMutableRawPointer
     /// Where records are gathered that leave together.
     let buffers: BufferPool
+    /// Whose buffers they are; `nil`: the engine's own.
+    private let loop: EventLoop?
     public var ticketKeys = TLSTicketKeys([])
     var sessions = TLSSessionShelf()
 
-    /// - Parameter buffers: of the loop; left out: a small pool of its own, for what sends little.
-    public init(_ buffers: BufferPool = BufferPool(limitBytes: 1 << 20)) {
-        self.buffers = buffers
+    /// - Parameter loop: whose buffers it takes; left out: a small pool of its own, for what sends little.
+    public init(_ loop: EventLoop? = nil) {
+        self.loop = loop
+        buffers = loop?.buffers ?? BufferPool(limitBytes: 1 << 20)
         scratch = .allocate(byteCount: TLSLayer.recordBytes, alignment: 64)
     }
 
-    deinit { scratch.deallocate() }
+    deinit {
+        scratch.deallocate()
+        if loop == nil { buffers.deallocate() }
+    }
 }
