@@ -31,6 +31,45 @@ import Testing
         listener.finish()
     }
 
+    @Test func aListenerKnowsHowManyWait() throws {
+        let socket = try Socket.listen(anywhere, shared: false)
+        #expect(socket.waitingConnections == 0)
+        let clients = try dial(socket.localAddress(), 3)
+        #expect(socket.waitingConnections == 3)
+        guard case .connection(let accepted, _) = socket.accept() else {
+            Issue.record("nothing was accepted")
+            return
+        }
+        #expect(socket.waitingConnections == 2)
+        #expect(accepted.waitingConnections == nil && clients[0].waitingConnections == nil)
+        #expect(SocketPair().near.waitingConnections == nil, "a UNIX socket")
+        (clients + [accepted, socket]).forEach { $0.close() }
+    }
+
+    /// Each wave comes when the one before it has been taken: what comes later is told anew.
+    @Test func wavesAreTaken() throws {
+        let loop = try EventLoop()
+        var clients: [Socket] = []
+        var accepted: [Socket] = []
+        let listener = try TCPListener(try Socket.listen(anywhere, shared: false), on: loop) { socket, _ in
+            accepted.append(socket)
+        }
+        let timer = TestHandler()
+        loop.attach(timer)
+        timer.onDeadline = {
+            if accepted.count == 45 { return loop.stop() }
+            if accepted.count == clients.count {
+                clients += (try? dial(listener.localAddress, clients.isEmpty ? 1 : 11)) ?? []
+            }
+            loop.setDeadline(timer, after: 1)
+        }
+        loop.setDeadline(timer, after: 1)
+        loop.runGuarded()
+        #expect(accepted.count == 45)
+        (clients + accepted).forEach { $0.close() }
+        listener.finish()
+    }
+
     @Test func theOwnerMayHoldBack() throws {
         let loop = try EventLoop()
         var (isOpen, asked) = (false, 0)

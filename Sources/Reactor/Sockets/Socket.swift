@@ -97,10 +97,23 @@ public struct Socket: Sendable {
     /// The kernel itself goes on for a quarter of an hour. TCP_USER_TIMEOUT would also end what waits for a slow
     /// reader.
     public var isUnanswered: Bool {
+        guard let info else { return false }
+        return info.tcpi_retransmits >= 4 || info.tcpi_probes >= 4
+    }
+
+    /// Connections that wait to be accepted; `nil`: it is no listening TCP socket, which alone can tell.
+    ///
+    /// Of such a socket `tcpi_unacked` counts them. Asking costs an eighth of an `accept` that finds nothing, for which
+    /// the kernel first makes a socket and a file.
+    var waitingConnections: Int? {
+        guard let info, info.tcpi_state == UInt8(TCP_LISTEN) else { return nil }
+        return Int(info.tcpi_unacked)
+    }
+
+    private var info: tcp_info? {
         var info = tcp_info()
         var length = socklen_t(MemoryLayout<tcp_info>.size)
-        guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &length) == 0 else { return false }
-        return info.tcpi_retransmits >= 4 || info.tcpi_probes >= 4
+        return getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &length) == 0 ? info : nil
     }
 
     /// Makes the coming `close` send a reset instead of an orderly end.

@@ -75,17 +75,17 @@ public final class TCPListener: Handler {
 
     private func accept() {
         guard canAccept, socket.isOpen else { return }
+        // Whatever comes behind these is told by an event of its own.
+        let waiting = socket.waitingConnections ?? .max
         for index in 0..<Self.burst {
+            guard index < waiting else { return noneLeft(index) }
             guard mayAccept() else {
                 stepAside()
                 return loop.setDeadline(self, after: Self.retryNanoseconds)
             }
             switch socket.accept() {
             case .connection(let peer, let address): accepted(peer, address)
-            case .none:
-                canAccept = false
-                if index > 0 { goToTheEnd() }
-                return
+            case .none: return noneLeft(index)
             case .failed(let code):
                 stepAside()
                 return failed(SystemError("accept", code))
@@ -93,6 +93,11 @@ public final class TCPListener: Handler {
             guard socket.isOpen else { return }
         }
         loop.requeue(self)
+    }
+
+    private func noneLeft(_ taken: Int) {
+        canAccept = false
+        if taken > 0 { goToTheEnd() }
     }
 
     private func failed(_ error: SystemError) {
