@@ -17,6 +17,7 @@ struct ErrorResponse {
     init(_ error: MessageError) { self.init(error.status, .requestError, error.reason) }
 
     static let requestTimeout = ErrorResponse(408, .clientTimeout, "request not complete in time")
+    static let misdirected = ErrorResponse(421, .requestError, "TLS sessions for this host do not end here")
     static let overloaded = ErrorResponse(503, .internalResponse, "out of buffers")
     static let noService = ErrorResponse(503, .destinationUnavailable, "the service is gone")
     static let noInstance = ErrorResponse(503, .destinationUnavailable, "no healthy instance")
@@ -66,6 +67,7 @@ struct ErrorResponse {
         case 408: "Request Timeout"
         case 414: "URI Too Long"
         case 417: "Expectation Failed"
+        case 421: "Misdirected Request"
         case 431: "Request Header Fields Too Large"
         case 500: "Internal Server Error"
         case 501: "Not Implemented"

@@ -31,9 +31,12 @@ extension Exchange {
             beginSession(balancer, balancer.session(pool) == 0 ? SessionTickets() : readTickets(base))
             return .toPool(nil)
         }
+        let host = head.host.bytes(in: base)
+        // A client that has verified a certificate of several names may ask for all of them (RFC 9113 section 9.1.1).
+        if client.isSecure, balancer.relaysSessions(for: host) { return .refused(.misdirected) }
         let fields = worker.trailers.fields
         let request = RouteRequest(
-            host: head.host.bytes(in: base), path: head.path.bytes(in: base), method: head.methodRange.bytes(in: base),
+            host: host, path: head.path.bytes(in: base), method: head.methodRange.bytes(in: base),
             port: head.port(in: base), isSecure: isSecure)
         let rule = balancer.rule(request) { name, index in fields.nextValue(name, from: &index, in: base) }
         guard let rule else {

@@ -41,6 +41,7 @@ import Testing
         try demandEqual(try subject(secure, "www.company.com"), "subject=CN = here", "an exact name served here")
         try demandEqual(try subject(secure, "web.example"), "subject=CN = here", "another name")
         try demandEqual(try secure.curl("web.example").output, "web", "served here")
+        try requestsForRelayedHostsAreMisdirected(secure)
         for piece in [1, 7, 100_000] {
             for host in ["vault.company.com", "web.example"] {
                 let status = try secure.python("slowly", [host, "\(piece)"])
@@ -60,6 +61,31 @@ import Testing
         try eventually("no handshake is left") { try secure.mesh.metric("meshd_tls_handshakes") == 0 }
         try demand(try secure.mesh.metric("meshd_tls_passed_through_total") ?? 0 >= 10, "passed through")
         vault.signal(15)
+    }
+
+    /// Clients use a session for every host that its certificate names. Whether the host comes by HTTP/2 or 1.1, in a
+    /// request for a relayed one there is another session to be made.
+    private func requestsForRelayedHostsAreMisdirected(_ secure: SecureMesh) throws {
+        for version in ["--http1.1", "--http2"] {
+            for (host, wanted) in [
+                ("vault.company.com", "421"), ("x.company.com", "421"), ("www.company.com", "200"),
+                ("a.example", "404"),
+            ] {
+                let answer = try secure.curl("web.example", "/", [version, "-D", "-", "-H", "Host: \(host)"]).output
+                let status = answer.split(separator: "\n").first?.split(separator: " ").dropFirst().first
+                try demandEqual(status.map(String.init), wanted, "\(version), \(host)")
+                let isMade = answer.lowercased().contains("proxy-status: meshd; error=http_request_error")
+                try demandEqual(isMade, wanted == "421", "\(version), \(host): who says so")
+            }
+        }
+        try demandEqual(try secure.mesh.get("vault.company.com").status, 404, "in clear there is no session")
+        func explained(_ url: String) throws -> String {
+            try secure.mesh.run(["explain", url, "--admin", secure.mesh.admin]).output
+        }
+        let vault = try explained("https://Vault.company.com/")
+        try demand(vault.contains("session   relayed untouched") && vault.contains("service   vault, container"), vault)
+        try demand(try explained("https://www.company.com/").contains("rule      www.company.com"), "served here")
+        try demand(try explained("http://vault.company.com/").contains("rule      none"), "in clear")
     }
 
     @Test func aHalfHelloEndsAtItsTime() throws {

@@ -89,6 +89,10 @@ import Testing
 
     private func pools(_ table: ServerNameTable, _ name: String) -> [Int32] { table.targets(name).map(\.pool) }
 
+    private func relays(_ table: ServerNameTable, _ name: String) -> Bool {
+        Array(name.utf8).withUnsafeBytes { table.relays($0) }
+    }
+
     @Test func theMostSpecificHostDecides() {
         let table = ServerNameTable(
             relayed: [
@@ -107,6 +111,11 @@ import Testing
         #expect(pools(table, "x.served.company.com") == [])
         #expect(pools(table, "company.com") == [])
         #expect(!table.isEmpty)
+        for (name, isRelayed) in [
+            ("vault.company.com", true), ("VAULT.Company.COM.", true), ("other.company.com", true),
+            ("a.b.company.com", true), ("both.company.com", true), ("www.company.com", false),
+            ("x.served.company.com", false), ("company.com", false), ("", false),
+        ] { #expect(relays(table, name) == isRelayed, "\(name)") }
     }
 
     @Test func withoutTCPRoutesItIsEmpty() {
@@ -114,5 +123,6 @@ import Testing
         #expect(table.isEmpty && pools(table, "a.example").isEmpty)
         let any = ServerNameTable(relayed: [(.any, Target(pool: 9, weight: 1))], served: [.exact("a.example")])
         #expect(pools(any, "b.example") == [9] && pools(any, "a.example") == [])
+        #expect(relays(any, "b.example") && !relays(any, "a.example") && !relays(table, "a.example"))
     }
 }

@@ -36,6 +36,8 @@ public final class Balancer {
     private var incarnations: Unmanaged<PagedTable<UInt32>>
     /// Some pool's instances are spoken to over TLS.
     private(set) var speaksTLS = false
+    /// TLS sessions of some hosts are relayed untouched.
+    private var relaysSessions = false
     private var loads: UnsafeMutablePointer<Load>
     private var loadCapacity: Int
     private var cursors: UnsafeMutablePointer<UInt32>
@@ -78,6 +80,7 @@ public final class Balancer {
     public func install(_ snapshot: Snapshot) {
         current = snapshot
         speaksTLS = !snapshot.upstreamTLS.isEmpty
+        relaysSessions = !snapshot.serverNames.isEmpty
         hosts = .passUnretained(snapshot.hosts)
         pools = .passUnretained(snapshot.pools)
         incarnations = .passUnretained(snapshot.incarnations)
@@ -119,6 +122,11 @@ public final class Balancer {
     /// Index of the rule that the request takes; `nil`: none.
     public func rule(_ request: RouteRequest, nextField: RouteRequest.NextField) -> Int? {
         withHosts { $0.match(request, nextField: nextField) }
+    }
+
+    /// Whether TLS sessions for this host are relayed, so that none of its requests can be meant for this node.
+    public func relaysSessions(for host: UnsafeRawBufferPointer) -> Bool {
+        relaysSessions && current.serverNames.relays(host)
     }
 
     /// Whether a service of the rule wants its clients to stay with an instance.

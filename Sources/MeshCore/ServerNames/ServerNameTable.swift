@@ -12,6 +12,8 @@ public final class ServerNameTable: Sendable {
     private let exact: [String: [Target]]
     private let wildcards: [String: [Target]]
     private let any: [Target]
+    /// The same hosts, for requests: pool 1 where sessions are relayed, 0 where TLS ends here.
+    private let hosts: HostTable
     public let isEmpty: Bool
 
     /// - Parameters:
@@ -31,6 +33,27 @@ public final class ServerNameTable: Sendable {
             if case .any = host { any.append(target) }
         }
         (self.exact, self.wildcards, self.any, isEmpty) = (exact, wildcards, any, relayed.isEmpty)
+        func rule(_ host: HostPattern, _ targets: [Target]) -> RouteRule {
+            RouteRule(host: host, path: "/", targets: [RuleTarget(pool: targets.isEmpty ? 0 : 1, weight: 1)])
+        }
+        hosts = HostTable(
+            exact.map { rule(.exact($0), $1) } + wildcards.map { rule(.wildcard($0), $1) }
+                + (any.isEmpty ? [] : [rule(.any, any)]))
+    }
+
+    /// Whether sessions for this host are relayed: a request for it has come on a session that was meant for another.
+    ///
+    /// - Parameter host: without port, in any case.
+    public func relays(_ host: UnsafeRawBufferPointer) -> Bool {
+        let request = RouteRequest(host: host, path: UnsafeRawBufferPointer(start: nil, count: 0))
+        guard !isEmpty, let rule = hosts.match(request) else { return false }
+        return hosts.choice(rule: rule, target: 0)?.pool == 1
+    }
+
+    /// The pools that sessions for a host are relayed to, with their weights, for people; empty: TLS ends here.
+    public func pools(_ host: String) -> [(pool: Int32, weight: Int32)] {
+        let name = host.lowercased()
+        return targets(name.hasSuffix(".") ? String(name.dropLast()) : name).map { ($0.pool, $0.weight) }
     }
 
     /// - Parameter name: lower case, without a final dot.

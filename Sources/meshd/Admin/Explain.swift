@@ -31,6 +31,8 @@ enum Explain {
         let hosts = state.control.snapshot.hosts
         let overTLS = request.isSecure ? ", over TLS" : ""
         var lines = ["request   \(request.method), host \(request.host), path \(request.path)\(overTLS)"]
+        let relayed = request.isSecure ? state.control.snapshot.serverNames.pools(request.host) : []
+        guard relayed.isEmpty else { return (lines + session(relayed, state)).joined(separator: "\n") + "\n" }
         let rule = request.withRoute { hosts.match($0, nextField: $1) }
         if let rule {
             let found = hosts.rules[rule]
@@ -41,6 +43,18 @@ enum Explain {
         }
         lines += otherRules(request, rule, hosts)
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// Of a TLS session that is relayed untouched.
+    private static func session(_ relayed: [(pool: Int32, weight: Int32)], _ state: NodeState) -> [String] {
+        var lines = ["session   relayed untouched by its server name; on another host's session answered 421"]
+        for (pool, weight) in relayed {
+            guard let (name, port) = owner(pool, state) else { continue }
+            let share = relayed.count > 1 || weight == 0 ? "  weight \(weight)" : ""
+            lines.append("service   \(name), container port \(port)\(share)")
+            lines += candidates(name, port, state)
+        }
+        return lines
     }
 
     private static func kind(_ pattern: HostPattern) -> String {
