@@ -61,44 +61,39 @@ extension Octets {
     /// Where the letters, digits, `-` and `.` that begin at `start` end.
     @inline(__always)
     static func endOfName(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int) -> Int {
-        var position = start
-        while position + 8 <= end {
-            let others = Words.notOfNames(Words.load(base + position))
-            if others != 0 { return position + others.trailingZeroBitCount >> 3 }
-            position += 8
+        first(base, start, end, of: { Words.notOfNames($0) }) { byte in
+            !isDigit(byte) && (byte | 0x20) &- 97 >= 26 && byte != UInt8(ascii: "-") && byte != UInt8(ascii: ".")
         }
-        while position < end, isOfNames(base[position]) { position += 1 }
-        return position
     }
 
     /// Where the octets that a request target may hold, from `start` on, end.
     @inline(__always)
     static func endOfTarget(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int) -> Int {
-        var position = start
-        while position + 8 <= end {
-            let others = Words.notOfTargets(Words.load(base + position))
-            if others != 0 { return position + others.trailingZeroBitCount >> 3 }
-            position += 8
-        }
-        while position < end, isTarget(base[position]) { position += 1 }
-        return position
-    }
-
-    @inline(__always)
-    private static func isOfNames(_ byte: UInt8) -> Bool {
-        isDigit(byte) || (byte | 0x20) &- 97 < 26 || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".")
+        first(base, start, end, of: { Words.notOfTargets($0) }, or: { !isTarget($0) })
     }
 
     /// Where the first control octet or DEL from `start` on is.
     @inline(__always)
     static func endOfText(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int) -> Int {
+        first(base, start, end, of: { Words.controls($0) }, or: { $0 < 0x20 || $0 == 0x7f })
+    }
+
+    /// Index of the first octet of a kind; `end` where there is none.
+    ///
+    /// - Parameters:
+    ///   - inWord: marks the octets of that kind in a word.
+    ///   - isOne: tells it of one octet, for those that do not fill a word.
+    @inline(__always)
+    private static func first(
+        _ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int, of inWord: (UInt64) -> UInt64, or isOne: (UInt8) -> Bool
+    ) -> Int {
         var position = start
         while position + 8 <= end {
-            let controls = Words.controls(Words.load(base + position))
-            if controls != 0 { return position + controls.trailingZeroBitCount >> 3 }
+            let marks = inWord(Words.load(base + position))
+            if marks != 0 { return position + marks.trailingZeroBitCount >> 3 }
             position += 8
         }
-        while position < end, base[position] >= 0x20, base[position] != 0x7f { position += 1 }
+        while position < end, !isOne(base[position]) { position += 1 }
         return position
     }
 
